@@ -1,0 +1,1 @@
+//! Figures beside peers, measured in the same run.

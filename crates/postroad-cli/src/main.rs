@@ -1,0 +1,2 @@
+//! The `postroad` command.
+fn main() {}

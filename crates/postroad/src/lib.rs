@@ -1,0 +1,1 @@
+//! Message protocols over any road: one URL, one message API.

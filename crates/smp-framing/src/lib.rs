@@ -1,0 +1,1 @@
+//! Streaming Message Protocol 1.0-DRAFT: codec, framer, reassembler and connection machine, with an optional tokio driver.

@@ -1,0 +1,1 @@
+//! Virtual clock, seeded network, machine laws and counting allocator for tests.

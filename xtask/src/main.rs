@@ -1,0 +1,2 @@
+//! Everything the repository promises, as commands.
+fn main() {}
