@@ -1,1 +1,13 @@
-//! Streaming Message Protocol 1.0-DRAFT: codec, framer, reassembler and connection machine, with an optional tokio driver.
+//! The Streaming Message Protocol, 1.0-DRAFT.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod code;
+mod error;
+mod unit;
+pub mod wire;
+
+pub use arguments::{ARGC_MAX, ARGUMENT_LEN_MAX, Arguments, Iter};
+pub use code::{Code, UserCode};
+pub use error::{ConfigError, EncodeError, Limit, LimitExceeded};
+pub use unit::{FrameIdent, Unit};

@@ -1,0 +1,52 @@
+//! Units to octets.
+
+use super::TransmitBuffer;
+use crate::arguments::{ARGC_MAX, ARGUMENT_LEN_MAX};
+use crate::{Arguments, EncodeError, Unit};
+use bytes::Buf;
+
+/// Appends the octets of `unit` to `out`.
+///
+/// # Errors
+/// [`EncodeError`] where the wire cannot carry the unit; `out` is as it was then.
+pub fn encode(unit: &Unit, out: &mut TransmitBuffer) -> Result<(), EncodeError> {
+    if unit.code().is_reserved() {
+        return Err(EncodeError::ReservedCode { code: unit.code().number() });
+    }
+    check(unit.arguments())?;
+    out.put_unit(unit.code(), unit.ident(), unit.arguments());
+    Ok(())
+}
+
+/// That a single unit can carry `arguments`.
+//= SMPF-R1 SMPF-R3 SMPF-R19
+#[inline]
+pub(crate) fn check(arguments: &Arguments) -> Result<(), EncodeError> {
+    if arguments.as_wire().is_some() {
+        return Ok(());
+    }
+    if arguments.count() > ARGC_MAX {
+        return Err(EncodeError::ArgumentCount { count: arguments.count() });
+    }
+    match arguments.iter().position(|payload| payload.len() > ARGUMENT_LEN_MAX) {
+        Some(index) => {
+            Err(EncodeError::ArgumentLength { index, len: arguments.get(index).map_or(0, <[u8]>::len) })
+        }
+        None => Ok(()),
+    }
+}
+
+/// For tests and small tools: the octets of one unit.
+impl Unit {
+    /// The octets of this unit in one piece. Copies; a connection writes without.
+    ///
+    /// # Errors
+    /// [`EncodeError`] where the wire cannot carry the unit.
+    pub fn to_octets(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut out = TransmitBuffer::new();
+        encode(self, &mut out)?;
+        let mut octets = vec![0; out.remaining()];
+        out.copy_to_slice(&mut octets);
+        Ok(octets)
+    }
+}

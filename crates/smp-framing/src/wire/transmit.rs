@@ -1,0 +1,166 @@
+//! Octets on their way out.
+
+use super::{FRAME_HEADER_LEN, PLAIN_HEADER_LEN};
+use crate::{Arguments, Code, FrameIdent};
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+/// Payloads from this many octets on are sent from where they are; below it, a copy costs less than a slice more in the
+/// system call.
+const SPLICE_LEN_MIN: usize = 4096;
+
+/// Encoded units waiting for the carrier: small things side by side in one reused buffer, large payloads by reference
+/// between them. A [`Buf`], so `chunks_vectored` and `advance` are all a carrier needs.
+#[derive(Debug, Default)]
+pub struct TransmitBuffer {
+    /// Headers and small payloads.
+    inline: Vec<u8>,
+    /// How much of `inline` is gone.
+    inline_at: usize,
+    /// Large payloads, each with the offset in `inline` that it comes before.
+    splices: VecDeque<(usize, Bytes)>,
+    /// Octets in `splices`.
+    spliced_len: usize,
+}
+
+impl TransmitBuffer {
+    /// An empty buffer that holds no memory.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { inline: Vec::new(), inline_at: 0, splices: VecDeque::new(), spliced_len: 0 }
+    }
+
+    /// Gives the memory back where the buffer is empty.
+    pub fn release(&mut self) {
+        if !self.has_remaining() {
+            *self = Self::new();
+        }
+    }
+
+    /// Appends a unit that is known to fit the wire.
+    #[inline]
+    pub(crate) fn put_unit(&mut self, code: Code, ident: Option<FrameIdent>, arguments: &Arguments) {
+        #[allow(clippy::cast_possible_truncation, reason = "checked by the caller: at most 15 arguments")]
+        let meta = code.number() << 4 | arguments.count() as u8;
+        match ident {
+            Some(FrameIdent { id, number }) => {
+                let [i0, i1] = id.to_be_bytes();
+                let [n0, n1, n2, n3] = number.to_be_bytes();
+                let header: [u8; FRAME_HEADER_LEN] = [meta, i0, i1, n0, n1, n2, n3];
+                self.inline.extend_from_slice(&header);
+            }
+            None => {
+                let header: [u8; PLAIN_HEADER_LEN] = [meta];
+                self.inline.extend_from_slice(&header);
+            }
+        }
+        match arguments.as_wire() {
+            Some(encoded) => self.put_payload(encoded, || encoded.clone()),
+            None => {
+                for (index, payload) in arguments.iter().enumerate() {
+                    #[allow(clippy::cast_possible_truncation, reason = "checked by the caller: at most 65,535")]
+                    let length = (payload.len() as u16).to_be_bytes();
+                    self.inline.extend_from_slice(&length);
+                    self.put_payload(payload, || arguments.bytes(index).unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn put_payload(&mut self, payload: &[u8], shared: impl FnOnce() -> Bytes) {
+        if payload.len() < SPLICE_LEN_MIN {
+            self.inline.extend_from_slice(payload);
+        } else {
+            self.spliced_len += payload.len();
+            self.splices.push_back((self.inline.len(), shared()));
+        }
+    }
+
+    /// Drops what was sent from the front of `inline`, so that a buffer that never runs empty does not grow.
+    fn compact(&mut self) {
+        if self.inline_at >= self.inline.len() && self.splices.is_empty() {
+            self.inline.clear();
+            self.inline_at = 0;
+        } else if self.inline_at > self.inline.len() / 2 && self.inline_at > 64 * 1024 {
+            self.inline.drain(..self.inline_at);
+            for (offset, _) in &mut self.splices {
+                *offset -= self.inline_at;
+            }
+            self.inline_at = 0;
+        }
+    }
+}
+
+impl Buf for TransmitBuffer {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.inline.len() - self.inline_at + self.spliced_len
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        match self.splices.front() {
+            None => self.inline.get(self.inline_at..).unwrap_or_default(),
+            Some((offset, _)) if *offset > self.inline_at => {
+                self.inline.get(self.inline_at..*offset).unwrap_or_default()
+            }
+            Some((_, payload)) => payload,
+        }
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut inline_at = self.inline_at;
+        let mut splices = self.splices.iter();
+        let mut next_splice = splices.next();
+        let mut filled = 0;
+        for slot in slices {
+            let chunk = match next_splice {
+                Some((offset, payload)) if *offset <= inline_at => {
+                    next_splice = splices.next();
+                    payload
+                }
+                _ => {
+                    let end = next_splice.map_or(self.inline.len(), |(offset, _)| *offset);
+                    let chunk = self.inline.get(inline_at..end).unwrap_or_default();
+                    inline_at = end;
+                    chunk
+                }
+            };
+            if chunk.is_empty() {
+                break;
+            }
+            *slot = IoSlice::new(chunk);
+            filled += 1;
+        }
+        filled
+    }
+
+    fn advance(&mut self, mut len: usize) {
+        debug_assert!(len <= self.remaining(), "advance past the end");
+        while len > 0 {
+            match self.splices.front_mut() {
+                Some((offset, payload)) if *offset <= self.inline_at => {
+                    let step = len.min(payload.len());
+                    payload.advance(step);
+                    self.spliced_len -= step;
+                    len -= step;
+                    if payload.is_empty() {
+                        self.splices.pop_front();
+                    }
+                }
+                front => {
+                    let end = front.map_or(self.inline.len(), |(offset, _)| *offset);
+                    let step = len.min(end - self.inline_at);
+                    if step == 0 {
+                        break;
+                    }
+                    self.inline_at += step;
+                    len -= step;
+                }
+            }
+        }
+        self.compact();
+    }
+}
