@@ -1,2 +1,71 @@
-//! Everything the repository promises, as commands.
-fn main() {}
+//! Everything the repository promises, as commands: `cargo xtask COMMAND`. Each gate prints what is wrong and what to do about it,
+//! and its exit code is 0 when it passes, 1 when it fails and 2 when the command line was not understood.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command whose output is what it is for")]
+
+mod ci;
+mod conformance;
+mod deps;
+mod fuzz;
+mod help;
+mod interop;
+mod manifest;
+mod reqs;
+mod run;
+mod tags;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use run::{Outcome, Root};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, rest)) = args.split_first() else {
+        println!("{}", help::OVERVIEW);
+        return ExitCode::from(2);
+    };
+    if matches!(command.as_str(), "-h" | "--help" | "help") {
+        println!("{}", rest.first().and_then(|name| help::of(name)).unwrap_or(help::OVERVIEW));
+        return ExitCode::SUCCESS;
+    }
+    let Some(text) = help::of(command) else {
+        eprintln!("no command named {command:?}\n\n{}", help::OVERVIEW);
+        return ExitCode::from(2);
+    };
+    // `--help` behind a bare `--` belongs to the program that is started.
+    let own = rest.iter().take_while(|arg| *arg != "--");
+    if own.clone().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{text}");
+        return ExitCode::SUCCESS;
+    }
+    match Root::find().and_then(|root| dispatch(&root, command, rest)) {
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Ok(Outcome::Misused(why)) => {
+            eprintln!("{why}\n\n{text}");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("xtask {command}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(root: &Root, command: &str, rest: &[String]) -> anyhow::Result<Outcome> {
+    match command {
+        "deps" => run::no_arguments(rest, || deps::gate(root)),
+        "reqs" => reqs::command(root, rest),
+        "tidy" => run::no_arguments(rest, || tidy::gate(root)),
+        "test" => test::command(root, rest),
+        "ci" => ci::command(root, rest),
+        "conformance" => conformance::command(root, rest),
+        "interop" => interop::command(root, rest),
+        "bench" => {
+            run::cargo(root, &["run", "--release", "-p", "bench", "--"]).args(run::behind_dashes(rest)).outcome()
+        }
+        "fuzz-smoke" => fuzz::command(root, rest),
+        other => anyhow::bail!("{other} has a help text and no implementation"),
+    }
+}

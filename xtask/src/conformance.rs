@@ -1,0 +1,65 @@
+//! `cargo xtask conformance`: runs the cases, and keeps docs/conformance.md what the runner says.
+
+use anyhow::Result;
+
+use crate::run::{self, Fault, Outcome, Root};
+
+const PAGE: &str = "docs/conformance.md";
+
+/// Runs the cases, or writes or checks the page.
+pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
+    match rest.first().map(String::as_str) {
+        Some("--write") if rest.len() == 1 => {
+            std::fs::write(root.path(PAGE), page(root)?)?;
+            println!("wrote {PAGE}");
+            Ok(Outcome::Passed)
+        }
+        Some("--check") if rest.len() == 1 => check_page(root),
+        _ => run::cargo(root, &["run", "--quiet", "-p", "conformance", "--"]).args(run::behind_dashes(rest)).outcome(),
+    }
+}
+
+/// The cases pass and the page is current.
+pub(crate) fn gate(root: &Root) -> Result<Outcome> {
+    command(root, &[])?.and(|| check_page(root))
+}
+
+fn page(root: &Root) -> Result<String> {
+    run::cargo(root, &["run", "--quiet", "-p", "conformance", "--", "--markdown"]).read()
+}
+
+fn check_page(root: &Root) -> Result<Outcome> {
+    let committed = std::fs::read_to_string(root.path(PAGE)).ok();
+    let faults = compare(committed.as_deref(), &page(root)?);
+    Ok(run::verdict("conformance", &faults, &format!("{PAGE} is current")))
+}
+
+fn compare(committed: Option<&str>, generated: &str) -> Vec<Fault> {
+    let write = "run `cargo xtask conformance --write` and commit the file";
+    if generated.trim().is_empty() {
+        return vec![Fault::new("the runner printed an empty page", "`conformance --markdown` has to print the table")];
+    }
+    match committed {
+        None => vec![Fault::new(format!("{PAGE} is missing"), write)],
+        Some(text) if text == generated => Vec::new(),
+        Some(text) => {
+            let same = text.lines().zip(generated.lines()).take_while(|(a, b)| a == b).count();
+            vec![Fault::new(format!("{PAGE} is stale from line {} on", same + 1), write)]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_missing_or_empty_page_is_red() {
+        assert_eq!(compare(Some("a\nb\n"), "a\nb\n"), []);
+        let stale = compare(Some("a\nb\n"), "a\nc\n");
+        assert!(stale[0].what.contains("line 2"), "{stale:?}");
+        assert_eq!(compare(None, "a\n").len(), 1);
+        assert_eq!(compare(Some(""), "").len(), 1);
+        assert_eq!(compare(Some("a\n"), "a\nb\n").len(), 1, "a page cut short");
+    }
+}

@@ -1,0 +1,99 @@
+//! Help texts.
+
+/// What `cargo xtask --help` prints.
+pub(crate) const OVERVIEW: &str = "\
+Usage: cargo xtask COMMAND [--help]
+
+  test          everything the README promises: tests and documentation examples
+  ci            all gates below, with times and a closing table
+  deps          only the allowed edges between crates; cores free of tokio
+  reqs          every requirement that is called done has a test
+  tidy          file sizes; README.md and ARCHITECTURE.md name what exists
+  conformance   the conformance cases, and docs/conformance.md
+  interop       exchanges with programs that nobody here wrote
+  fuzz-smoke    each fuzz target for a short while
+  bench         figures beside peers
+
+Exit code: 0 passed, 1 failed, 2 command line not understood.";
+
+const TEST: &str = "\
+Usage: cargo xtask test [-p CRATE]...
+
+Runs all tests (with cargo-nextest if it is there, else `cargo test`), then all documentation examples.
+The vectors are read from ../shared/vectors or from the path in POSTROAD_VECTORS; without them the tests that
+need them say in one line that they were skipped. With CI=true that is a failure.
+
+Example: cargo xtask test -p smp-framing";
+
+const CI: &str = "\
+Usage: cargo xtask ci [--only STEP,STEP..] [--list] [--fuzz-seconds N]
+
+Runs every gate to the end, even when one fails, prints a table with times, and closes with the line
+`N passed, N failed`, which counts steps. --only takes names of steps or of groups (`clippy`).
+
+Example: cargo xtask ci --only fmt,clippy,deps";
+
+const DEPS: &str = "\
+Usage: cargo xtask deps
+
+Fails on a dependency between crates of the workspace that xtask/deps.toml does not allow, on a crate that is missing
+there, and on a core that has an async runtime in its tree without its default features.";
+
+const REQS: &str = "\
+Usage: cargo xtask reqs [--table] [--write]
+
+Reads docs/requirements/*.toml and the tags in all Rust files. Fails on tags that are malformed or name an unknown id, on tags in
+test code that belong to no test, on duplicate ids, and on requirements that are done and have no test.
+
+A tag is a comment on a line of its own: two slashes, an equals sign, a space, then one id or several with spaces or
+commas between. Directly above a test function or inside it, it says that this test proves the ids; in a test file
+above everything else, that the whole file does; in other code it cites them. Test code is: a file under a `tests` folder or
+named tests.rs, and whatever comes behind `#[cfg(test)] mod NAME {` in a file. Cases under crates/conformance/cases
+count as tests through their keys `requirement` and `requirements`. A test marked #[ignore] proves nothing.
+
+  --table   print each id with its tests
+  --write   mark as done what has a test (a promise that it keeps one)";
+
+const TIDY: &str = "\
+Usage: cargo xtask tidy
+
+Fails on Rust files over 600 lines, on paths in README.md and ARCHITECTURE.md that do not exist, and where ARCHITECTURE.md
+and the crates folder name different crates.";
+
+const CONFORMANCE: &str = "\
+Usage: cargo xtask conformance [--write | --check] [-- ARGS..]
+
+Runs the conformance cases; ARGS go to the runner. --write puts what `conformance --markdown` prints into
+docs/conformance.md; --check fails when that file says something else.";
+
+const INTEROP: &str = "\
+Usage: cargo xtask interop npm-smp
+
+Installs npm `smp` 1.1.3 under target/interop (without its install scripts) and exchanges messages with it. Needs node and npm.";
+
+const BENCH: &str = "\
+Usage: cargo xtask bench [ARGS..]
+
+Runs the benchmarks with optimisation. ARGS go to the bench program (see `cargo xtask bench -- --help`).";
+
+const FUZZ: &str = "\
+Usage: cargo xtask fuzz-smoke [--seconds N] [--target T]
+
+Runs each fuzz target for N seconds (30) from the seeds in fuzz/seeds/T; what it finds on the way stays in fuzz/corpus/T.
+Needs a nightly toolchain; installs cargo-fuzz if it is missing. Fails on a target without seeds and on seeds without a target.";
+
+/// The help of one command, or nothing if there is no such command.
+pub(crate) fn of(command: &str) -> Option<&'static str> {
+    Some(match command {
+        "test" => TEST,
+        "ci" => CI,
+        "deps" => DEPS,
+        "reqs" => REQS,
+        "tidy" => TIDY,
+        "conformance" => CONFORMANCE,
+        "interop" => INTEROP,
+        "bench" => BENCH,
+        "fuzz-smoke" => FUZZ,
+        _ => return None,
+    })
+}

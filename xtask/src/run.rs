@@ -1,0 +1,281 @@
+//! Running programs, walking the tree, and saying what a gate found.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The promise holds.
+    Passed,
+    /// It does not; why has been printed.
+    Failed,
+    /// The command line was not understood.
+    Misused(String),
+}
+
+impl Outcome {
+    /// Both passed, or the first that did not.
+    pub(crate) fn and(self, other: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
+        if self == Outcome::Passed { other() } else { Ok(self) }
+    }
+
+    fn of(passed: bool) -> Outcome {
+        if passed { Outcome::Passed } else { Outcome::Failed }
+    }
+}
+
+/// The workspace's own folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Root(pub(crate) PathBuf);
+
+impl Root {
+    /// From where xtask was built, or, if it has moved since, from the current folder upward.
+    pub(crate) fn find() -> Result<Root> {
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf);
+        let here = std::env::current_dir().context("the current folder cannot be read")?;
+        let is_root = |path: &Path| path.join("xtask/deps.toml").is_file() && path.join("Cargo.toml").is_file();
+        let found = here.ancestors().find(|path| is_root(path)).map(Path::to_path_buf);
+        match found.or(built.filter(|path| is_root(path))) {
+            Some(path) => Ok(Root(path)),
+            None => bail!("no workspace found from {} upward; run this inside the repository", here.display()),
+        }
+    }
+
+    /// A path inside the workspace.
+    pub(crate) fn path(&self, inner: &str) -> PathBuf {
+        self.0.join(inner)
+    }
+}
+
+/// One thing that is wrong, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fault {
+    /// Where and what.
+    pub(crate) what: String,
+    /// What to do now.
+    pub(crate) remedy: String,
+}
+
+impl Fault {
+    /// A fault with its remedy.
+    pub(crate) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Fault {
+        Fault { what: what.into(), remedy: remedy.into() }
+    }
+}
+
+/// Prints the faults of a gate, or one line that there are none.
+pub(crate) fn verdict(gate: &str, faults: &[Fault], passed_because: &str) -> Outcome {
+    for fault in faults {
+        eprintln!("{gate}: {}\n    {}", fault.what, fault.remedy);
+    }
+    if faults.is_empty() {
+        println!("{gate}: {passed_because}");
+    } else {
+        eprintln!("{gate}: {} fault{}", faults.len(), if faults.len() == 1 { "" } else { "s" });
+    }
+    Outcome::of(faults.is_empty())
+}
+
+/// Runs a gate that takes no arguments.
+pub(crate) fn no_arguments(rest: &[String], gate: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
+    match rest.first() {
+        Some(arg) => Ok(Outcome::Misused(format!("unexpected argument {arg:?}"))),
+        None => gate(),
+    }
+}
+
+/// Arguments without the first bare `--`.
+pub(crate) fn behind_dashes(rest: &[String]) -> Vec<&str> {
+    let dashes = rest.iter().position(|arg| arg == "--");
+    rest.iter().enumerate().filter(|(at, _)| Some(*at) != dashes).map(|(_, arg)| arg.as_str()).collect()
+}
+
+/// A program to run in the workspace's folder.
+#[derive(Debug)]
+pub(crate) struct Run {
+    command: Command,
+    shown: String,
+}
+
+/// `cargo` with arguments.
+pub(crate) fn cargo(root: &Root, args: &[&str]) -> Run {
+    program(root, "cargo", args)
+}
+
+/// Any program with arguments.
+pub(crate) fn program(root: &Root, name: &str, args: &[&str]) -> Run {
+    let mut command = Command::new(name);
+    command.current_dir(&root.0);
+    Run { command, shown: name.to_owned() }.args(args.iter().copied())
+}
+
+/// What a program that was listened to said about tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Tests that passed.
+    pub(crate) passed: u64,
+    /// Tests that failed.
+    pub(crate) failed: u64,
+}
+
+impl Run {
+    /// Adds arguments.
+    pub(crate) fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Run {
+        for arg in args {
+            self.command.arg(arg);
+            self.shown.push(' ');
+            self.shown.push_str(arg);
+        }
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn env(mut self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Run {
+        self.command.env(key, value);
+        self
+    }
+
+    /// Runs it in our terminal.
+    pub(crate) fn outcome(mut self) -> Result<Outcome> {
+        eprintln!("$ {}", self.shown);
+        let status = self.command.status().with_context(|| format!("{} could not be started", self.shown))?;
+        if !status.success() {
+            eprintln!("{} ended with {status}", self.shown);
+        }
+        Ok(Outcome::of(status.success()))
+    }
+
+    /// Whether it runs at all and ends well; it may say nothing.
+    pub(crate) fn works(mut self) -> bool {
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.command.status().is_ok_and(|status| status.success())
+    }
+
+    /// Its standard output; an error if it fails.
+    pub(crate) fn read(mut self) -> Result<String> {
+        let output = self.command.stderr(Stdio::inherit()).output();
+        let output = output.with_context(|| format!("{} could not be started", self.shown))?;
+        if !output.status.success() {
+            bail!("{} ended with {}", self.shown, output.status);
+        }
+        String::from_utf8(output.stdout).with_context(|| format!("{} did not print UTF-8", self.shown))
+    }
+
+    /// Runs it, shows all it says, and counts the tests that it tells of.
+    pub(crate) fn counted(mut self) -> Result<(Outcome, Counts)> {
+        eprintln!("$ {}", self.shown);
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().with_context(|| format!("{} could not be started", self.shown))?;
+        let err = child.stderr.take().map(|pipe| thread::spawn(move || listen(pipe, |line| eprintln!("{line}"))));
+        let out = child.stdout.take().map(|pipe| listen(pipe, |line| println!("{line}"))).unwrap_or_default();
+        let err = err.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let status = child.wait().with_context(|| format!("{} could not be waited for", self.shown))?;
+        let counts = Counts { passed: out.passed + err.passed, failed: out.failed + err.failed };
+        Ok((Outcome::of(status.success()), counts))
+    }
+}
+
+fn listen(pipe: impl Read, show: impl Fn(&str)) -> Counts {
+    let mut counts = Counts::default();
+    for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        show(&line);
+        if let Some(found) = count_tests(&line) {
+            counts.passed += found.passed;
+            counts.failed += found.failed;
+        }
+    }
+    counts
+}
+
+/// Reads the closing line of a test run: the summary of cargo-nextest or the result of one test binary.
+pub(crate) fn count_tests(line: &str) -> Option<Counts> {
+    let line = line.trim_start();
+    let figures = match line.strip_prefix("test result:") {
+        Some(rest) => rest,
+        None => line.strip_prefix("Summary")?.split_once("run:")?.1,
+    };
+    let before = |word: &str| {
+        let words: Vec<&str> = figures.split([' ', ',', ';', '.']).filter(|part| !part.is_empty()).collect();
+        words.windows(2).find_map(|pair| match pair {
+            [number, name] if *name == word => number.parse::<u64>().ok(),
+            _ => None,
+        })
+    };
+    Some(Counts { passed: before("passed")?, failed: before("failed").unwrap_or(0) + before("timed").unwrap_or(0) })
+}
+
+/// All files below a folder with one of these endings, sorted; build output and hidden folders are left out. Nothing if there is no such folder.
+pub(crate) fn files(below: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![below.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.display())),
+        };
+        for entry in entries {
+            let path = entry.with_context(|| format!("{} cannot be read", folder.display()))?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if path.is_dir() {
+                let skipped =
+                    name.starts_with('.') || ["target", "corpus", "artifacts", "node_modules"].contains(&&*name);
+                if !skipped {
+                    folders.push(path);
+                }
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A file's text; the error names the file.
+pub(crate) fn text_of(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_come_from_both_kinds_of_test_runner() {
+        let nextest = "     Summary [   0.041s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 3 skipped";
+        assert_eq!(count_tests(nextest), Some(Counts { passed: 9, failed: 3 }));
+        let libtest =
+            "test result: FAILED. 5 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!(count_tests(libtest), Some(Counts { passed: 5, failed: 1 }));
+        assert_eq!(count_tests("test wire::hello ... ok"), None);
+    }
+
+    #[test]
+    fn a_program_that_fails_is_a_failed_outcome() {
+        let root = Root(std::env::temp_dir());
+        assert_eq!(program(&root, "false", &[]).outcome().unwrap(), Outcome::Failed);
+        assert_eq!(program(&root, "true", &[]).outcome().unwrap(), Outcome::Passed);
+        assert!(program(&root, "no-such-program-here", &[]).outcome().is_err());
+        let shell = program(&root, "sh", &["-c", "echo 'test result: ok. 2 passed; 0 failed;'; exit 3"]);
+        assert_eq!(shell.counted().unwrap(), (Outcome::Failed, Counts { passed: 2, failed: 0 }));
+    }
+
+    #[test]
+    fn one_fault_turns_a_gate_red() {
+        assert_eq!(verdict("gate", &[], "fine"), Outcome::Passed);
+        assert_eq!(verdict("gate", &[Fault::new("a", "b")], "fine"), Outcome::Failed);
+    }
+
+    #[test]
+    fn only_the_first_dashes_are_ours() {
+        let given: Vec<String> = ["a", "--", "b", "--", "c"].map(str::to_owned).to_vec();
+        assert_eq!(behind_dashes(&given), ["a", "b", "--", "c"]);
+    }
+}
