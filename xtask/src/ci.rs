@@ -126,28 +126,28 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
     }
     let chosen: Vec<Step> = all.into_iter().filter(|step| is_chosen(&step.name, &options.only)).collect();
     if options.list {
-        chosen.iter().for_each(|step| println!("{}", step.name));
+        chosen.iter().for_each(|step| say!("{}", step.name));
         return Ok(Outcome::Passed);
     }
     let ended = run_all(root, &chosen);
-    print!("{}", summary(&ended));
+    say!("{}", summary(&ended).trim_end());
     Ok(if ended.iter().all(|step| step.passed) { Outcome::Passed } else { Outcome::Failed })
 }
 
 fn run_all(root: &Root, steps: &[Step]) -> Vec<Ended> {
     let mut ended = Vec::new();
     for step in steps {
-        println!("\n== {}", step.name);
+        say!("\n== {}", step.name);
         let begun = Instant::now();
         let passed = match (step.action)(root) {
             Ok(outcome) => outcome == Outcome::Passed,
             Err(error) => {
-                eprintln!("{}: {error:#}", step.name);
+                complain!("{}: {error:#}", step.name);
                 false
             }
         };
         let took = begun.elapsed();
-        println!("== {} {} in {:.1} s", step.name, if passed { "passed" } else { "FAILED" }, took.as_secs_f64());
+        say!("== {} {} in {:.1} s", step.name, if passed { "passed" } else { "FAILED" }, took.as_secs_f64());
         ended.push(Ended { name: step.name.clone(), passed, took });
     }
     ended

@@ -11,7 +11,7 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
     match rest.first().map(String::as_str) {
         Some("--write") if rest.len() == 1 => {
             std::fs::write(root.path(PAGE), page(root)?)?;
-            println!("wrote {PAGE}");
+            say!("wrote {PAGE}");
             Ok(Outcome::Passed)
         }
         Some("--check") if rest.len() == 1 => check_page(root),

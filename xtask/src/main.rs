@@ -1,6 +1,21 @@
 //! Everything the repository promises, as commands: `cargo xtask COMMAND`. Each gate prints what is wrong and what to do about it,
 //! and its exit code is 0 when it passes, 1 when it fails and 2 when the command line was not understood.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command whose output is what it is for")]
+
+/// Prints a line to standard output; a reader that has gone (`| head`) is no fault.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        drop(writeln!(std::io::stdout(), $($what)*));
+    }};
+}
+
+/// Prints a line to standard error, like `say`.
+macro_rules! complain {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        drop(writeln!(std::io::stderr(), $($what)*));
+    }};
+}
 
 mod ci;
 mod conformance;
@@ -22,32 +37,32 @@ use run::{Outcome, Root};
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let Some((command, rest)) = args.split_first() else {
-        println!("{}", help::OVERVIEW);
+        say!("{}", help::OVERVIEW);
         return ExitCode::from(2);
     };
     if matches!(command.as_str(), "-h" | "--help" | "help") {
-        println!("{}", rest.first().and_then(|name| help::of(name)).unwrap_or(help::OVERVIEW));
+        say!("{}", rest.first().and_then(|name| help::of(name)).unwrap_or(help::OVERVIEW));
         return ExitCode::SUCCESS;
     }
     let Some(text) = help::of(command) else {
-        eprintln!("no command named {command:?}\n\n{}", help::OVERVIEW);
+        complain!("no command named {command:?}\n\n{}", help::OVERVIEW);
         return ExitCode::from(2);
     };
     // `--help` behind a bare `--` belongs to the program that is started.
     let own = rest.iter().take_while(|arg| *arg != "--");
     if own.clone().any(|arg| arg == "--help" || arg == "-h") {
-        println!("{text}");
+        say!("{text}");
         return ExitCode::SUCCESS;
     }
     match Root::find().and_then(|root| dispatch(&root, command, rest)) {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Ok(Outcome::Misused(why)) => {
-            eprintln!("{why}\n\n{text}");
+            complain!("{why}\n\n{text}");
             ExitCode::from(2)
         }
         Err(error) => {
-            eprintln!("xtask {command}: {error:#}");
+            complain!("xtask {command}: {error:#}");
             ExitCode::FAILURE
         }
     }

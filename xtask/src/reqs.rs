@@ -53,7 +53,7 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
     }
     let survey = survey(root)?;
     if show_table {
-        print!("{}", table(&survey));
+        say!("{}", table(&survey).trim_end());
     }
     let faults = judge(&survey);
     let (done, ready) = (count(&survey, "done"), ready(&survey));
@@ -211,7 +211,7 @@ fn table(survey: &Survey) -> String {
     for requirement in &survey.requirements {
         let mentions = survey.mentions.get(&requirement.id).cloned().unwrap_or_default();
         text.push_str(&format!(
-            "{:<22} {:<6} {:<8} {} tests\n",
+            "{:<22} {:<6} {:<8} tests: {}\n",
             requirement.id,
             requirement.level,
             requirement.status,
@@ -234,7 +234,7 @@ fn mark_done(root: &Root) -> Result<()> {
         let after = with_done(&before, &ready);
         if after != before {
             std::fs::write(&path, after)?;
-            println!("wrote {}", relative(root, &path));
+            say!("wrote {}", relative(root, &path));
         }
     }
     Ok(())

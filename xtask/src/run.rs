@@ -71,12 +71,12 @@ impl Fault {
 /// Prints the faults of a gate, or one line that there are none.
 pub(crate) fn verdict(gate: &str, faults: &[Fault], passed_because: &str) -> Outcome {
     for fault in faults {
-        eprintln!("{gate}: {}\n    {}", fault.what, fault.remedy);
+        complain!("{gate}: {}\n    {}", fault.what, fault.remedy);
     }
     if faults.is_empty() {
-        println!("{gate}: {passed_because}");
+        say!("{gate}: {passed_because}");
     } else {
-        eprintln!("{gate}: {} fault{}", faults.len(), if faults.len() == 1 { "" } else { "s" });
+        complain!("{gate}: {} fault{}", faults.len(), if faults.len() == 1 { "" } else { "s" });
     }
     Outcome::of(faults.is_empty())
 }
@@ -142,10 +142,10 @@ impl Run {
 
     /// Runs it in our terminal.
     pub(crate) fn outcome(mut self) -> Result<Outcome> {
-        eprintln!("$ {}", self.shown);
+        complain!("$ {}", self.shown);
         let status = self.command.status().with_context(|| format!("{} could not be started", self.shown))?;
         if !status.success() {
-            eprintln!("{} ended with {status}", self.shown);
+            complain!("{} ended with {status}", self.shown);
         }
         Ok(Outcome::of(status.success()))
     }
@@ -168,11 +168,11 @@ impl Run {
 
     /// Runs it, shows all it says, and counts the tests that it tells of.
     pub(crate) fn counted(mut self) -> Result<(Outcome, Counts)> {
-        eprintln!("$ {}", self.shown);
+        complain!("$ {}", self.shown);
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().with_context(|| format!("{} could not be started", self.shown))?;
-        let err = child.stderr.take().map(|pipe| thread::spawn(move || listen(pipe, |line| eprintln!("{line}"))));
-        let out = child.stdout.take().map(|pipe| listen(pipe, |line| println!("{line}"))).unwrap_or_default();
+        let err = child.stderr.take().map(|pipe| thread::spawn(move || listen(pipe, |line| complain!("{line}"))));
+        let out = child.stdout.take().map(|pipe| listen(pipe, |line| say!("{line}"))).unwrap_or_default();
         let err = err.and_then(|thread| thread.join().ok()).unwrap_or_default();
         let status = child.wait().with_context(|| format!("{} could not be waited for", self.shown))?;
         let counts = Counts { passed: out.passed + err.passed, failed: out.failed + err.failed };

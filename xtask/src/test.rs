@@ -24,7 +24,12 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
     let vectors = vectors(root);
     let mut all = Counts::default();
     let mut outcome = Outcome::Passed;
-    for args in commands(run::cargo(root, &["nextest", "--version"]).works()) {
+    let [tests, examples] = commands(run::cargo(root, &["nextest", "--version"]).works());
+    let libraries = with_library(root, &scope);
+    for (args, scope) in [(tests, &scope), (examples, &libraries)] {
+        if scope.is_empty() {
+            continue;
+        }
         let mut run = run::cargo(root, args).args(scope.iter().copied());
         if let Some(path) = &vectors {
             run = run.env(VECTORS, path);
@@ -36,9 +41,9 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
             outcome = Outcome::Failed;
         }
     }
-    println!("{} passed, {} failed", all.passed, all.failed);
+    say!("{} passed, {} failed", all.passed, all.failed);
     if all.passed == 0 && rest.is_empty() {
-        eprintln!("test: no test ran at all, which proves nothing");
+        complain!("test: no test ran at all, which proves nothing");
         outcome = Outcome::Failed;
     }
     Ok(outcome)
@@ -52,6 +57,16 @@ fn commands(nextest: bool) -> [&'static [&'static str]; 2] {
         &["test", "--no-fail-fast", "--lib", "--bins", "--tests"]
     };
     [tests, &["test", "--no-fail-fast", "--doc"]]
+}
+
+/// The same choice without packages that have no library, whose documentation cargo refuses to test.
+fn with_library<'a>(root: &Root, scope: &[&'a str]) -> Vec<&'a str> {
+    let is_binary = |name: &str| {
+        let folders = [root.path("crates").join(name), root.path(name)];
+        folders.iter().any(|folder| folder.join("src/main.rs").is_file() && !folder.join("src/lib.rs").is_file())
+    };
+    let chosen = scope.chunks(2).filter(|pair| !pair.get(1).is_some_and(|name| is_binary(name)));
+    chosen.flatten().copied().collect()
 }
 
 /// The first argument that is not `-p NAME` or `--package NAME`.
@@ -77,7 +92,7 @@ fn missing_vectors(found: bool, must: bool) -> Vec<Fault> {
         return vec![Fault::new(format!("{ONE_OF_THEM} not found"), remedy)];
     }
     if !found {
-        println!("vectors: not found, so the tests that need them skip; set {VECTORS} to their folder");
+        say!("vectors: not found, so the tests that need them skip; set {VECTORS} to their folder");
     }
     Vec::new()
 }
@@ -109,6 +124,13 @@ mod tests {
         assert_eq!(not_a_package_choice(&args(&["-p", "a", "--package", "b"])), None);
         assert_eq!(not_a_package_choice(&args(&["-p"])), Some(&"-p".to_owned()));
         assert_eq!(not_a_package_choice(&args(&["--release"])), Some(&"--release".to_owned()));
+    }
+
+    #[test]
+    fn examples_are_only_looked_for_in_libraries() {
+        let root = Root::find().unwrap();
+        assert_eq!(with_library(&root, &["--workspace"]), ["--workspace"]);
+        assert_eq!(with_library(&root, &["-p", "xtask", "-p", "wirekit"]), ["-p", "wirekit"]);
     }
 
     #[test]
