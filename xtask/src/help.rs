@@ -8,7 +8,7 @@ Usage: cargo xtask COMMAND [--help]
   ci            all gates below, with times and a closing table
   deps          only the allowed edges between crates; cores free of tokio
   reqs          every requirement that is called done has a test
-  tidy          file sizes; README.md and ARCHITECTURE.md name what exists
+  tidy          file sizes; papers name what exists; wire examples are well formed
   conformance   the conformance cases, and docs/conformance.md
   interop       exchanges with programs that nobody here wrote
   fuzz-smoke    each fuzz target for a short while
@@ -57,8 +57,8 @@ count as tests through their keys `requirement` and `requirements`. A test marke
 const TIDY: &str = "\
 Usage: cargo xtask tidy
 
-Fails on Rust files over 600 lines, on paths in README.md and ARCHITECTURE.md that do not exist, and where ARCHITECTURE.md
-and the crates folder name different crates.";
+Fails on Rust files over 600 lines, on paths in README.md and ARCHITECTURE.md that do not exist, where ARCHITECTURE.md
+and the crates folder name different crates, and on examples in docs/wire that tests could not read.";
 
 const CONFORMANCE: &str = "\
 Usage: cargo xtask conformance [--write | --check] [-- ARGS..]

@@ -20,6 +20,7 @@ macro_rules! complain {
 mod ci;
 mod conformance;
 mod deps;
+mod examples;
 mod fuzz;
 mod help;
 mod interop;

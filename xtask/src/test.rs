@@ -52,7 +52,7 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
 /// The two commands: all tests, then the examples in the documentation.
 fn commands(nextest: bool) -> [&'static [&'static str]; 2] {
     let tests: &[&str] = if nextest {
-        &["nextest", "run", "--no-fail-fast", "--no-tests=pass"]
+        &["nextest", "run", "--config-file", "xtask/nextest.toml", "--no-fail-fast", "--no-tests=pass"]
     } else {
         &["test", "--no-fail-fast", "--lib", "--bins", "--tests"]
     };

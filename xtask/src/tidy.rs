@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::examples;
 use crate::run::{self, Fault, Outcome, Root};
 
 const LINES_MAX: usize = 600;
@@ -13,7 +14,11 @@ const FOLDERS: [&str; 6] = ["crates/", "xtask/", "docs/", "fuzz/", ".ci/", ".car
 
 /// Checks the whole workspace.
 pub(crate) fn gate(root: &Root) -> Result<Outcome> {
-    Ok(run::verdict("tidy", &check(root)?, "files are short enough, and the papers name what exists"))
+    Ok(run::verdict(
+        "tidy",
+        &check(root)?,
+        "files are short enough, the papers name what exists, wire examples are well formed",
+    ))
 }
 
 fn check(root: &Root) -> Result<Vec<Fault>> {
@@ -25,6 +30,10 @@ fn check(root: &Root) -> Result<Vec<Fault>> {
                 &run::text_of(&path)?,
             ));
         }
+    }
+    for path in run::files(&root.path("docs/wire"), ".md")? {
+        let page = path.strip_prefix(&root.0).unwrap_or(&path).to_string_lossy();
+        faults.extend(examples::check(&page, &run::text_of(&path)?));
     }
     for paper in PAPERS {
         let path = root.path(paper);
@@ -151,6 +160,8 @@ mod tests {
         std::fs::write(source.join("lib.rs"), "\n".repeat(601)).unwrap();
         std::fs::write(folder.path().join("ARCHITECTURE.md"), "nothing\n").unwrap();
         std::fs::remove_file(folder.path().join("README.md")).unwrap();
-        assert_eq!(check(&root).unwrap().len(), 3);
+        std::fs::create_dir_all(folder.path().join("docs/wire")).unwrap();
+        std::fs::write(folder.path().join("docs/wire/x.md"), "```hex name=a\n01\n```\n").unwrap();
+        assert_eq!(check(&root).unwrap().len(), 4);
     }
 }
