@@ -1,0 +1,267 @@
+//! What stands behind the `?`.
+
+use super::percent::{self, Keep};
+use super::{Transport, percent::path_from};
+use core::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How strictly the protocol's rules are kept, and for which peers the sending rules are bent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// By the letter of the source.
+    #[default]
+    Strict,
+    /// Takes what can be understood.
+    Lenient,
+    /// For peers that run the npm package of the 1.0 generation.
+    Node10,
+    /// For peers that run the npm package of the 1.1 generation.
+    Node11,
+}
+
+impl Mode {
+    const WORDS: [(&'static str, Self); 5] = [
+        ("strict", Self::Strict),
+        ("lenient", Self::Lenient),
+        ("node-1.0", Self::Node10),
+        ("node-1.1", Self::Node11),
+        ("node", Self::Node11),
+    ];
+
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, mode)| *mode == self).map_or("strict", |(word, _)| word)
+    }
+}
+
+/// The options of a URL, each `None` where the URL does not have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct UrlOptions {
+    /// `mode=strict|lenient|node-1.0|node-1.1|node`.
+    pub mode: Option<Mode>,
+    /// `max_message_size=`: the longest message that goes out whole, in octets.
+    pub max_message_size: Option<usize>,
+    /// `message_len_max=`: the longest message that is taken whole, in octets.
+    pub message_len_max: Option<usize>,
+    /// `heartbeat=10s` or `heartbeat=off`.
+    pub heartbeat: Option<Interval>,
+    /// `peer_timeout=60s` or `peer_timeout=off`: silence after which the peer is given up.
+    pub peer_timeout: Option<Interval>,
+    /// `connect_timeout=5s`: for look-up, connection and handshakes together.
+    pub connect_timeout: Option<Interval>,
+    /// `ca=FILE`: the authorities that the server's certificate must come from, instead of the platform's.
+    pub ca: Option<PathBuf>,
+    /// `cert=FILE`: one's own certificate chain.
+    pub cert: Option<PathBuf>,
+    /// `key=FILE`: the key of `cert`.
+    pub key: Option<PathBuf>,
+    /// `client_ca=FILE`: a listener asks for client certificates that come from these authorities.
+    pub client_ca: Option<PathBuf>,
+    /// `server_name=`: the name that the server's certificate must have, where it is not the host.
+    pub server_name: Option<String>,
+    /// `origin=`: of a WebSocket; what a client says, or the one origin that a listener lets browsers come from.
+    pub origin: Option<String>,
+}
+
+/// A time, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Interval {
+    /// After this long.
+    Every(Duration),
+    /// Never.
+    Off,
+}
+
+impl Interval {
+    /// `None` for never.
+    #[must_use]
+    pub const fn duration(self) -> Option<Duration> {
+        match self {
+            Self::Every(duration) => Some(duration),
+            Self::Off => None,
+        }
+    }
+}
+
+/// One option, as the parser needs it.
+pub(super) struct Spec {
+    pub(super) name: &'static str,
+    pub(super) example: &'static str,
+    pub(super) goes_with: fn(Transport) -> bool,
+    /// Takes the percent-decoded value; `None` where the option cannot have it.
+    pub(super) set: fn(&mut UrlOptions, Vec<u8>) -> Option<()>,
+    get: for<'a> fn(&'a UrlOptions) -> Option<Shown<'a>>,
+}
+
+/// A value on its way into a URL.
+enum Shown<'a> {
+    Text(&'a str),
+    Path(&'a Path),
+    Count(usize),
+    Interval(Interval),
+}
+
+const ANY: fn(Transport) -> bool = |_| true;
+
+pub(super) const SPECS: [Spec; 12] = [
+    Spec {
+        name: "mode",
+        example: "strict, lenient, node-1.0 or node-1.1",
+        goes_with: ANY,
+        set: |options, value| {
+            let value = text(value)?;
+            let found = Mode::WORDS.iter().find(|(word, _)| *word == value);
+            found.map(|(_, mode)| options.mode = Some(*mode))
+        },
+        get: |options| options.mode.map(|mode| Shown::Text(mode.word())),
+    },
+    Spec {
+        name: "max_message_size",
+        example: "octets, as in 1493 or 64KiB",
+        goes_with: ANY,
+        set: |options, value| count(value).map(|count| options.max_message_size = Some(count)),
+        get: |options| options.max_message_size.map(Shown::Count),
+    },
+    Spec {
+        name: "message_len_max",
+        example: "octets, as in 16MiB",
+        goes_with: ANY,
+        set: |options, value| count(value).map(|count| options.message_len_max = Some(count)),
+        get: |options| options.message_len_max.map(Shown::Count),
+    },
+    Spec {
+        name: "heartbeat",
+        example: "a time as in 10s or 500ms, or off",
+        goes_with: ANY,
+        set: |options, value| interval(value).map(|interval| options.heartbeat = Some(interval)),
+        get: |options| options.heartbeat.map(Shown::Interval),
+    },
+    Spec {
+        name: "peer_timeout",
+        example: "a time as in 60s, or off",
+        goes_with: ANY,
+        set: |options, value| interval(value).map(|interval| options.peer_timeout = Some(interval)),
+        get: |options| options.peer_timeout.map(Shown::Interval),
+    },
+    Spec {
+        name: "connect_timeout",
+        example: "a time as in 5s, or off",
+        goes_with: ANY,
+        set: |options, value| interval(value).map(|interval| options.connect_timeout = Some(interval)),
+        get: |options| options.connect_timeout.map(Shown::Interval),
+    },
+    Spec {
+        name: "ca",
+        example: "a PEM file",
+        goes_with: Transport::is_tls,
+        set: |options, value| file(value).map(|file| options.ca = Some(file)),
+        get: |options| options.ca.as_deref().map(Shown::Path),
+    },
+    Spec {
+        name: "cert",
+        example: "a PEM file",
+        goes_with: Transport::is_tls,
+        set: |options, value| file(value).map(|file| options.cert = Some(file)),
+        get: |options| options.cert.as_deref().map(Shown::Path),
+    },
+    Spec {
+        name: "key",
+        example: "a PEM file",
+        goes_with: Transport::is_tls,
+        set: |options, value| file(value).map(|file| options.key = Some(file)),
+        get: |options| options.key.as_deref().map(Shown::Path),
+    },
+    Spec {
+        name: "client_ca",
+        example: "a PEM file",
+        goes_with: Transport::is_tls,
+        set: |options, value| file(value).map(|file| options.client_ca = Some(file)),
+        get: |options| options.client_ca.as_deref().map(Shown::Path),
+    },
+    Spec {
+        name: "server_name",
+        example: "a host name",
+        goes_with: Transport::is_tls,
+        set: |options, value| name(value).map(|name| options.server_name = Some(name)),
+        get: |options| options.server_name.as_deref().map(Shown::Text),
+    },
+    Spec {
+        name: "origin",
+        example: "as in https://app.example",
+        goes_with: Transport::is_ws,
+        set: |options, value| name(value).map(|name| options.origin = Some(name)),
+        get: |options| options.origin.as_deref().map(Shown::Text),
+    },
+];
+
+fn text(value: Vec<u8>) -> Option<String> {
+    String::from_utf8(value).ok()
+}
+
+/// Printable text that is not empty.
+fn name(value: Vec<u8>) -> Option<String> {
+    text(value).filter(|name| !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic()))
+}
+
+fn file(value: Vec<u8>) -> Option<PathBuf> {
+    (!value.is_empty() && !value.contains(&0)).then(|| path_from(value))
+}
+
+fn count(value: Vec<u8>) -> Option<usize> {
+    let value = text(value)?;
+    let (number, unit) = split_unit(&value);
+    let scale = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<usize>().ok()?.checked_mul(scale)
+}
+
+fn interval(value: Vec<u8>) -> Option<Interval> {
+    let value = text(value)?;
+    if value == "off" {
+        return Some(Interval::Off);
+    }
+    let (number, unit) = split_unit(&value);
+    let scale = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let millis = number.parse::<u64>().ok()?.checked_mul(scale)?;
+    Some(Interval::Every(Duration::from_millis(millis)))
+}
+
+fn split_unit(value: &str) -> (&str, &str) {
+    value.split_at(value.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+/// As in a URL, with the `?`; nothing where no option is set.
+impl fmt::Display for UrlOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut mark = '?';
+        for spec in &SPECS {
+            let Some(value) = (spec.get)(self) else { continue };
+            write!(f, "{mark}{}=", spec.name)?;
+            mark = '&';
+            match value {
+                Shown::Text(text) => percent::encode(f, text.as_bytes(), Keep::Value)?,
+                Shown::Path(path) => percent::encode(f, percent::path_octets(path), Keep::Value)?,
+                Shown::Count(count) => write!(f, "{count}")?,
+                Shown::Interval(Interval::Off) => f.write_str("off")?,
+                Shown::Interval(Interval::Every(every)) => match every.as_millis() {
+                    millis if millis % 1_000 == 0 => write!(f, "{}s", millis / 1_000)?,
+                    millis => write!(f, "{millis}ms")?,
+                },
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+use super::*;
+use proptest::prelude::*;
+
+fn parsed(text: &str) -> Url {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refused(text: &str) -> UrlError {
+    text.parse::<Url>().expect_err(text)
+}
+
+#[test]
+fn every_stack_that_exists_is_taken() {
+    for text in [
+        "smp+tcp://127.0.0.1:7001",
+        "smp+tls://relay.example:7001",
+        "smp+ws://localhost:8080/api/v2/device",
+        "smp+wss://localhost/x%20y",
+        "smp+unix:///run/a%20b.sock",
+        "smp+unix://relative/x.sock",
+        "smp+mem://inbox",
+        "smp+tcp://[::1]:0",
+    ] {
+        assert_eq!(parsed(text).to_string(), text);
+    }
+}
+
+#[test]
+fn web_sockets_have_the_ports_of_the_web() {
+    assert_eq!(parsed("smp+ws://a.example").port(), Some(80));
+    assert_eq!(parsed("smp+wss://a.example").port(), Some(443));
+    assert_eq!(parsed("smp+wss://a.example:443").to_string(), "smp+wss://a.example");
+    assert_eq!(*refused("smp+tcp://a.example").kind(), UrlErrorKind::NoPort);
+}
+
+#[test]
+fn options_are_read_with_units() {
+    let url =
+        parsed("smp+tls://h:1?mode=node&max_message_size=64KiB&heartbeat=off&peer_timeout=1500ms&ca=%2Ftmp/a+b.pem");
+    let options = url.options();
+    assert_eq!(options.mode, Some(Mode::Node11));
+    assert_eq!(options.max_message_size, Some(65_536));
+    assert_eq!(options.heartbeat, Some(Interval::Off));
+    assert_eq!(options.peer_timeout.and_then(Interval::duration), Some(std::time::Duration::from_millis(1500)));
+    assert_eq!(options.ca.as_deref(), Some(Path::new("/tmp/a+b.pem")));
+    assert_eq!(parsed(&url.to_string()), url);
+}
+
+/// What is wrong, where, and what to write instead: one row an error.
+#[test]
+fn errors_name_the_fault_the_place_and_the_remedy() {
+    let rows: &[(&str, usize, &str, &str)] = &[
+        ("localhost:7001", 0, "no `://`", "did you mean `smp+tcp://localhost:7001`?"),
+        ("/run/x.sock", 0, "no `://`", "did you mean `smp+unix:///run/x.sock`?"),
+        ("", 0, "no `://`", "smp+tcp://localhost:7001"),
+        ("tcp://h:1", 0, "without a protocol", "did you mean `smp+tcp://h:1`?"),
+        ("smp://h:1", 0, "without a carrier", "did you mean `smp+tcp://h:1`?"),
+        ("smp+tsl://h:1", 4, "unknown word `tsl`", "did you mean `smp+tls://`?"),
+        ("snp+tcp://h:1", 0, "unknown word `snp`", "did you mean `smp+tcp://`?"),
+        ("http://h:1", 0, "unknown word `http`", "smp+tcp://, smp+tls://, smp+ws://"),
+        ("smp121://h/printer", 0, "planned", "these exist: smp+tcp://"),
+        ("wrp+ws://h/x", 0, "planned", "these exist"),
+        ("smp+smrp+tls://h:1", 0, "planned", "these exist"),
+        ("smp+udp://h:1", 0, "`smp+udp` is no stack", "these exist"),
+        ("smp+tcp+tls://h:1", 0, "is no stack", "these exist"),
+        ("smp+tcp://", 10, "nothing behind", "smp+tcp://localhost:7001"),
+        ("smp+unix://", 11, "nothing behind", "smp+unix:///run/app.sock"),
+        ("smp+mem://", 10, "nothing behind", "smp+mem://inbox"),
+        ("smp+tcp://me:pw@h:1", 10, "user name", "leave it out"),
+        ("smp+tcp://h", 11, "no port", "add one: smp+tcp://h:7001"),
+        ("smp+tcp://h:70000", 12, "`70000` is no port", "1 to 65535"),
+        ("smp+tcp://h:", 12, "`` is no port", "1 to 65535"),
+        ("smp+tcp://h:7o", 12, "`7o` is no port", "1 to 65535"),
+        ("smp+tcp://::1", 10, "`::1` is no host", "[::1]:7001"),
+        ("smp+tcp://[::g]:1", 10, "is no host", "brackets"),
+        ("smp+tcp://256.1.1.1:1", 10, "is no host", "IPv4"),
+        ("smp+tcp://a b:1", 10, "is no host", "host name"),
+        ("smp+tcp://h:1/path", 13, "cannot have", "leave the path out"),
+        ("smp+ws://h/a b", 12, "cannot have", "percent-encode"),
+        ("smp+unix:///a%2", 13, "`%`", "%25"),
+        ("smp+tcp://h:1?hartbeat=1s", 14, "unknown option `hartbeat`", "did you mean `heartbeat=`?"),
+        ("smp+tcp://h:1?colour=red", 14, "unknown option", "options of this stack: mode"),
+        ("smp+tcp://h:1?ca=x", 14, "does not go", "tls and wss"),
+        ("smp+tls://h:1?origin=x", 14, "does not go", "ws and wss"),
+        ("smp+tcp://h:1?heartbeat=1s&heartbeat=2s", 27, "twice", "leave one"),
+        ("smp+tcp://h:1?heartbeat=soon", 24, "`soon` is no value of `heartbeat`", "10s"),
+        ("smp+tcp://h:1?heartbeat=10", 24, "is no value", "10s"),
+        ("smp+tcp://h:1?mode=", 14, "`` is no value of `mode`", "strict"),
+        ("smp+tcp://h:1?max_message_size=99999999999999999999", 31, "is no value", "octets"),
+    ];
+    for (text, at, what, remedy) in rows {
+        let error = refused(text);
+        let shown = error.to_string();
+        assert_eq!(error.at(), *at, "{shown}");
+        assert!(shown.contains(what), "{shown}: {what}");
+        assert!(shown.contains(remedy), "{shown}: {remedy}");
+    }
+}
+
+#[test]
+fn foreign_text_is_escaped_in_errors() {
+    assert!(!refused("smp+\u{1b}[31m://x").to_string().contains('\u{1b}'));
+}
+
+fn hosts() -> impl Strategy<Value = Host> {
+    prop_oneof![
+        "[a-z][a-z0-9-]{0,8}(\\.[a-z][a-z0-9]{0,8}){0,3}".prop_map(Host::Name),
+        any::<std::net::Ipv4Addr>().prop_map(|ip| Host::Ip(ip.into())),
+        any::<std::net::Ipv6Addr>().prop_map(|ip| Host::Ip(ip.into())),
+    ]
+}
+
+fn intervals() -> impl Strategy<Value = Interval> {
+    prop_oneof![
+        Just(Interval::Off),
+        (0u64..10_000_000).prop_map(|ms| Interval::Every(std::time::Duration::from_millis(ms)))
+    ]
+}
+
+fn files() -> impl Strategy<Value = PathBuf> {
+    prop::collection::vec(1u8..=255, 1..20).prop_map(percent::path_from)
+}
+
+fn urls() -> impl Strategy<Value = Url> {
+    let modes = prop::sample::select(vec![Mode::Strict, Mode::Lenient, Mode::Node10, Mode::Node11]);
+    let common = (
+        prop::option::of(modes),
+        prop::option::of(any::<usize>()),
+        prop::option::of(any::<usize>()),
+        prop::option::of(intervals()),
+        prop::option::of(intervals()),
+        prop::option::of(intervals()),
+    );
+    let tls = (
+        prop::option::of(files()),
+        prop::option::of(files()),
+        prop::option::of(files()),
+        prop::option::of(files()),
+        prop::option::of("[!-~]{1,12}"),
+        prop::option::of("[!-~]{1,12}"),
+    );
+    let transports = prop::sample::select(Transport::ALL.to_vec());
+    let network = (hosts(), any::<u16>(), "(/[a-z0-9._~-]{0,6}){0,3}");
+    let name = "\\PC{1,12}";
+    (transports, network, files(), name, common, tls).prop_map(|(transport, network, file, name, common, tls)| {
+        let (mode, max_message_size, message_len_max, heartbeat, peer_timeout, connect_timeout) = common;
+        let mut options = UrlOptions {
+            mode,
+            max_message_size,
+            message_len_max,
+            heartbeat,
+            peer_timeout,
+            connect_timeout,
+            ..UrlOptions::default()
+        };
+        if transport.is_tls() {
+            (options.ca, options.cert, options.key, options.client_ca) = (tls.0, tls.1, tls.2, tls.3);
+            options.server_name = tls.4;
+        }
+        if transport.is_ws() {
+            options.origin = tls.5;
+        }
+        let (host, port, path) = network;
+        let path = if transport.is_ws() && !path.is_empty() { path } else { "/".to_owned() };
+        let address = match transport {
+            Transport::Unix => Address::Path(file),
+            Transport::Mem => Address::Name(name),
+            _ => Address::Network { host, port, path },
+        };
+        Url { protocol: Protocol::Smp, transport, address, options }
+    })
+}
+
+proptest! {
+    #[test]
+    fn display_round_trips(url in urls()) {
+        let text = url.to_string();
+        prop_assert_eq!(text.parse::<Url>().map_err(|error| error.to_string()), Ok(url));
+    }
+
+    #[test]
+    fn any_text_is_taken_or_refused_and_never_panics(text in "\\PC{0,40}", tail in "[a-z+:/?=&%\\[\\]@0-9.]{0,40}") {
+        let _ = text.parse::<Url>();
+        let with_scheme = format!("smp+ws://{tail}");
+        match with_scheme.parse::<Url>() {
+            Ok(url) => prop_assert_eq!(url.to_string().parse::<Url>(), Ok(url)),
+            Err(error) => prop_assert!(error.at() <= with_scheme.len()),
+        }
+    }
+}
