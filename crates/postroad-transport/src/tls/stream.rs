@@ -1,0 +1,100 @@
+//! A TLS connection as a byte stream whose errors say what they mean.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsStream;
+
+use super::errors;
+use super::first::FirstBytes;
+
+/// A TLS connection over `S`, after the handshake.
+///
+/// Writes are collected into records: flush when the peer should see them. Shutting down sends the close of TLS.
+#[derive(Debug)]
+pub struct Stream<S> {
+    tls: TlsStream<FirstBytes<S>>,
+    address: Box<str>,
+}
+
+impl<S> Stream<S> {
+    pub(super) fn new(tls: TlsStream<FirstBytes<S>>, address: &str) -> Self {
+        Self { tls, address: address.into() }
+    }
+
+    /// The stream below.
+    pub fn get_ref(&self) -> &S {
+        self.tls.get_ref().0.get_ref()
+    }
+
+    /// The certificate the peer gave, in DER; a server has one only if the client gave it.
+    pub fn peer_certificate_der(&self) -> Option<&[u8]> {
+        self.tls.get_ref().1.peer_certificates()?.first().map(AsRef::as_ref)
+    }
+
+    /// The application protocol both ends agreed on, if any.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.tls.get_ref().1.alpn_protocol()
+    }
+
+    /// The TLS version and cipher in use, for people.
+    pub fn cipher(&self) -> String {
+        let session = self.tls.get_ref().1;
+        match (session.protocol_version(), session.negotiated_cipher_suite()) {
+            (Some(version), Some(suite)) => format!("{version:?} {:?}", suite.suite()),
+            _ => "unknown".to_owned(),
+        }
+    }
+
+    fn explain<T>(&self, action: &'static str, result: io::Result<T>) -> io::Result<T> {
+        // The common path costs one branch; kinds that callers loop on stay what they are.
+        result.map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => error,
+            _ => errors::from_io(action, &self.address, error, None).into(),
+        })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.tls).poll_read(cx, buf);
+        result.map(|result| this.explain("read from", result))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.tls).poll_write(cx, buf);
+        result.map(|result| this.explain("write to", result))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.tls).poll_write_vectored(cx, bufs);
+        result.map(|result| this.explain("write to", result))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.tls).poll_flush(cx);
+        result.map(|result| this.explain("write to", result))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.tls).poll_shutdown(cx);
+        result.map(|result| this.explain("close", result))
+    }
+}

@@ -1,0 +1,27 @@
+//! WebSocket (RFC 6455) as a byte stream: `ws` over TCP, `wss` over TLS.
+//!
+//! Each write becomes binary messages; message boundaries carry no meaning, and a reader takes messages of any cutting,
+//! fragmented ones too. Text messages are refused. Pings are answered, the close handshake is made on shutdown, an end
+//! without it is an error ([`ErrorKind::Truncated`](crate::ErrorKind::Truncated)). There is no half-close: after a
+//! shutdown nothing can be written, and what the peer sent before it closed can still be read.
+//!
+//! Handshake parsing, incoming frames and control frames are tungstenite's. Outgoing frames are laid out here, once,
+//! straight into the buffer that the socket is written from.
+//!
+//! A server refuses browser pages of other origins unless they are allowed by name; programs send no `Origin` and pass.
+
+mod client;
+mod config;
+mod head;
+mod origin;
+mod outgoing;
+mod server;
+mod stream;
+
+pub use client::{ClientConfig, connect, handshake};
+pub use config::Limits;
+pub use server::{Server, ServerConfig};
+pub use stream::Stream;
+
+#[cfg(feature = "tls")]
+pub use client::connect_tls;
