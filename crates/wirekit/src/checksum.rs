@@ -13,7 +13,7 @@ impl Checksum {
 
     /// Adds `bytes`; an odd last byte counts as the high half of a word.
     #[must_use]
-    pub fn add(self, bytes: &[u8]) -> Self {
+    pub fn with(self, bytes: &[u8]) -> Self {
         // Four-byte words into a 64-bit sum: carries gather in the upper half, which vectorizes and cannot overflow
         // below 2^32 words.
         let mut words = bytes.chunks_exact(4);
@@ -51,7 +51,7 @@ const fn fold_once(sum: u64) -> u64 {
 /// The checksum of `bytes`. Over bytes that hold their own right checksum it is 0.
 #[must_use]
 pub fn checksum(bytes: &[u8]) -> u16 {
-    Checksum::new().add(bytes).finish()
+    Checksum::new().with(bytes).finish()
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
             prop_assert_eq!(checksum(&bytes), oracle(&bytes));
             let cut = (cut * 2).min(bytes.len() & !1);
             let (a, b) = bytes.split_at(cut);
-            prop_assert_eq!(Checksum::new().add(a).add(b).finish(), oracle(&bytes));
+            prop_assert_eq!(Checksum::new().with(a).with(b).finish(), oracle(&bytes));
         }
 
         #[test]

@@ -99,7 +99,7 @@ fn walk(octets: &[u8], count: u8) -> Result<&[u8], Incomplete> {
         };
         end += LENGTH_LEN + usize::from(u16::from_be_bytes([high, low]));
     }
-    octets.get(..end).ok_or(Incomplete { missing_len: end - octets.len() })
+    octets.get(..end).ok_or_else(|| Incomplete { missing_len: end - octets.len() })
 }
 
 /// Takes units off the front of a read buffer, however the stream was cut.
@@ -153,11 +153,7 @@ impl Decoder {
     #[inline]
     fn check(&self, wire_len: usize) -> Result<(), LimitExceeded> {
         if wire_len > self.unit_len_max {
-            return Err(LimitExceeded {
-                limit: Limit::UnitLen,
-                max: self.unit_len_max as u64,
-                got: wire_len as u64,
-            });
+            return Err(LimitExceeded { limit: Limit::UnitLen, max: self.unit_len_max as u64, got: wire_len as u64 });
         }
         Ok(())
     }

@@ -29,9 +29,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<(), EncodeError> {
         return Err(EncodeError::ArgumentCount { count: arguments.count() });
     }
     match arguments.iter().position(|payload| payload.len() > ARGUMENT_LEN_MAX) {
-        Some(index) => {
-            Err(EncodeError::ArgumentLength { index, len: arguments.get(index).map_or(0, <[u8]>::len) })
-        }
+        Some(index) => Err(EncodeError::ArgumentLength { index, len: arguments.get(index).map_or(0, <[u8]>::len) }),
         None => Ok(()),
     }
 }

@@ -5,8 +5,8 @@ mod encode;
 mod transmit;
 
 pub use decode::{Decoder, Incomplete, UnitRef, decode};
-pub use encode::encode;
 pub(crate) use encode::check;
+pub use encode::encode;
 pub use transmit::TransmitBuffer;
 
 /// Octets before the arguments of a unit that is no frame: META.

@@ -1,6 +1,5 @@
 //! Octets on their way out.
 
-use super::{FRAME_HEADER_LEN, PLAIN_HEADER_LEN};
 use crate::{Arguments, Code, FrameIdent};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
@@ -42,30 +41,52 @@ impl TransmitBuffer {
     #[inline]
     pub(crate) fn put_unit(&mut self, code: Code, ident: Option<FrameIdent>, arguments: &Arguments) {
         #[allow(clippy::cast_possible_truncation, reason = "checked by the caller: at most 15 arguments")]
-        let meta = code.number() << 4 | arguments.count() as u8;
-        match ident {
-            Some(FrameIdent { id, number }) => {
-                let [i0, i1] = id.to_be_bytes();
-                let [n0, n1, n2, n3] = number.to_be_bytes();
-                let header: [u8; FRAME_HEADER_LEN] = [meta, i0, i1, n0, n1, n2, n3];
-                self.inline.extend_from_slice(&header);
-            }
-            None => {
-                let header: [u8; PLAIN_HEADER_LEN] = [meta];
-                self.inline.extend_from_slice(&header);
-            }
-        }
+        let count = arguments.count() as u8;
+        self.put_header(code, ident, count);
         match arguments.as_wire() {
             Some(encoded) => self.put_payload(encoded, || encoded.clone()),
             None => {
                 for (index, payload) in arguments.iter().enumerate() {
-                    #[allow(clippy::cast_possible_truncation, reason = "checked by the caller: at most 65,535")]
-                    let length = (payload.len() as u16).to_be_bytes();
-                    self.inline.extend_from_slice(&length);
+                    self.put_length(payload.len());
                     self.put_payload(payload, || arguments.bytes(index).unwrap_or_default());
                 }
             }
         }
+    }
+
+    /// Appends a frame of `count` arguments whose `pieces`, sorted by argument, are known to fit.
+    pub(crate) fn put_frame(&mut self, code: Code, ident: FrameIdent, count: u8, pieces: &[(u8, Bytes)]) {
+        self.put_header(code, Some(ident), count);
+        let mut rest = pieces;
+        for index in 0..count {
+            let here = rest.iter().take_while(|(part, _)| *part == index).count();
+            let (own, others) = rest.split_at_checked(here).unwrap_or((rest, &[]));
+            let len: usize = own.iter().map(|(_, payload)| payload.len()).sum();
+            self.put_length(len);
+            for (_, payload) in own {
+                self.put_payload(payload, || payload.clone());
+            }
+            rest = others;
+        }
+    }
+
+    #[inline]
+    fn put_header(&mut self, code: Code, ident: Option<FrameIdent>, count: u8) {
+        let meta = code.number() << 4 | count;
+        if let Some(FrameIdent { id, number }) = ident {
+            let [i0, i1] = id.to_be_bytes();
+            let [n0, n1, n2, n3] = number.to_be_bytes();
+            self.inline.extend_from_slice(&[meta, i0, i1, n0, n1, n2, n3]);
+        } else {
+            self.inline.push(meta);
+        }
+    }
+
+    #[inline]
+    fn put_length(&mut self, len: usize) {
+        #[allow(clippy::cast_possible_truncation, reason = "checked by the caller: at most 65,535")]
+        let length = len as u16;
+        self.inline.extend_from_slice(&length.to_be_bytes());
     }
 
     #[inline]

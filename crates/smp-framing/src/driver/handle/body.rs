@@ -1,0 +1,193 @@
+//! Messages of any length, as they come and go.
+
+use super::{ITEM_LEN, Request, Shared};
+use crate::driver::error::SendError;
+use crate::machine::{AbandonReason, BodyId, UsageError};
+use crate::{ARGC_MAX, Arguments};
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// Sends one body. Dropping it before [`finish`](Self::finish) gives the body up, and the peer is told.
+#[derive(Debug)]
+pub struct BodySender {
+    id: BodyId,
+    count: u8,
+    requests: mpsc::Sender<Request>,
+    is_done: bool,
+}
+
+impl BodySender {
+    pub(super) const fn new(id: BodyId, count: u8, requests: mpsc::Sender<Request>) -> Self {
+        Self { id, count, requests, is_done: false }
+    }
+
+    /// Appends to argument `index`, waiting for room where there is none. Cancel-safe: queued whole or not at all.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn write(&mut self, index: u8, payload: Bytes) -> Result<(), SendError> {
+        if index >= self.count {
+            return Err(UsageError::NoSuchArgument { index, count: self.count }.into());
+        }
+        self.requests.send(Request::FeedBody(self.id, index, payload)).await.map_err(|_| SendError::Closed)
+    }
+
+    /// Ends the body: the peer has it whole when it has the last frame.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn finish(mut self) -> Result<(), SendError> {
+        let permit = self.requests.reserve().await.map_err(|_| SendError::Closed)?;
+        permit.send(Request::FinishBody(self.id));
+        self.is_done = true;
+        Ok(())
+    }
+}
+
+impl Drop for BodySender {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        let give_up = Request::AbandonBody(self.id);
+        if let Err(mpsc::error::TrySendError::Full(give_up)) = self.requests.try_send(give_up) {
+            // The queue is full of others' requests; there is no waiting in a drop.
+            let requests = self.requests.clone();
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move {
+                    let _ended = requests.send(give_up).await;
+                });
+            }
+        }
+    }
+}
+
+/// Why a body will have no end.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// Its message was dropped.
+    #[error("the body was cut off: {0:?}")]
+    Abandoned(AbandonReason),
+    /// It is longer than the caller takes.
+    #[error("the body has more than {len_max} octets")]
+    TooLong {
+        /// What the caller takes.
+        len_max: usize,
+    },
+}
+
+#[derive(Debug)]
+pub(super) enum BodyItem {
+    Frame(Arguments),
+    End,
+    Abandoned(AbandonReason),
+}
+
+impl BodyItem {
+    pub(super) fn charged_len(&self) -> usize {
+        match self {
+            Self::Frame(arguments) => ITEM_LEN + arguments.payload_len(),
+            Self::End | Self::Abandoned(_) => ITEM_LEN,
+        }
+    }
+}
+
+/// Receives one body, frame by frame.
+#[derive(Debug)]
+pub struct BodyReceiver {
+    items: mpsc::UnboundedReceiver<BodyItem>,
+    shared: Arc<Shared>,
+    frame: Option<(u8, Arguments)>,
+    count: usize,
+    ended: Option<Result<(), BodyError>>,
+}
+
+impl BodyReceiver {
+    pub(super) const fn new(items: mpsc::UnboundedReceiver<BodyItem>, shared: Arc<Shared>) -> Self {
+        Self { items, shared, frame: None, count: 0, ended: None }
+    }
+
+    /// The next piece and the argument that it belongs to, from 0; `None` at the end. Pieces of one argument come in
+    /// order and are never empty. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`BodyError::Abandoned`] where the body will have no end, each time it is asked.
+    pub async fn next(&mut self) -> Result<Option<(u8, Bytes)>, BodyError> {
+        loop {
+            if let Some(piece) = self.next_of_frame() {
+                return Ok(Some(piece));
+            }
+            if let Some(ended) = self.ended {
+                return ended.map(|()| None);
+            }
+            let item = self.items.recv().await;
+            if let Some(item) = &item {
+                self.shared.take(item.charged_len());
+            }
+            match item {
+                Some(BodyItem::Frame(arguments)) => {
+                    self.count = self.count.max(arguments.count());
+                    self.frame = Some((0, arguments));
+                }
+                Some(BodyItem::End) => self.ended = Some(Ok(())),
+                Some(BodyItem::Abandoned(why)) => self.ended = Some(Err(BodyError::Abandoned(why))),
+                None => self.ended = Some(Err(BodyError::Abandoned(AbandonReason::ConnectionEnded))),
+            }
+        }
+    }
+
+    fn next_of_frame(&mut self) -> Option<(u8, Bytes)> {
+        let (at, arguments) = self.frame.as_mut()?;
+        while usize::from(*at) < arguments.count() {
+            let index = *at;
+            *at += 1;
+            if let Some(payload) = arguments.bytes(usize::from(index)).filter(|payload| !payload.is_empty()) {
+                return Some((index, payload));
+            }
+        }
+        self.frame = None;
+        None
+    }
+
+    /// How many arguments the body has, as far as frames came: known for sure once the first piece or the end is there.
+    #[must_use]
+    pub const fn argument_count(&self) -> usize {
+        self.count
+    }
+
+    /// The whole body, joined.
+    ///
+    /// # Errors
+    /// [`BodyError::TooLong`] as soon as more than `len_max` octets of payload came, else as [`next`](Self::next).
+    pub async fn collect(mut self, len_max: usize) -> Result<Arguments, BodyError> {
+        let mut arguments: Vec<BytesMut> = Vec::with_capacity(ARGC_MAX);
+        let mut len = 0;
+        while let Some((index, payload)) = self.next().await? {
+            len += payload.len();
+            if len > len_max {
+                return Err(BodyError::TooLong { len_max });
+            }
+            if arguments.len() <= usize::from(index) {
+                arguments.resize_with(usize::from(index) + 1, BytesMut::new);
+            }
+            if let Some(argument) = arguments.get_mut(usize::from(index)) {
+                argument.extend_from_slice(&payload);
+            }
+        }
+        arguments.resize_with(self.count.max(arguments.len()), BytesMut::new);
+        Ok(arguments.into_iter().map(BytesMut::freeze).collect())
+    }
+}
+
+/// What was not taken no longer counts.
+impl Drop for BodyReceiver {
+    fn drop(&mut self) {
+        self.items.close();
+        while let Ok(item) = self.items.try_recv() {
+            self.shared.take(item.charged_len());
+        }
+    }
+}

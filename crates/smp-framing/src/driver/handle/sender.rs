@@ -1,0 +1,132 @@
+//! The sending end.
+
+use super::{BodySender, Request, Shared};
+use crate::driver::error::SendError;
+use crate::machine::{Command, ErrorReport, UsageError};
+use crate::{Arguments, Code, UserCode};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Sends on a connection, from any number of tasks: clone it. Cheap to clone.
+///
+/// All futures are cancel-safe: one that is dropped has either queued what it was to queue, or nothing.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    requests: mpsc::Sender<Request>,
+    shared: Arc<Shared>,
+}
+
+impl Sender {
+    pub(super) const fn new(requests: mpsc::Sender<Request>, shared: Arc<Shared>) -> Self {
+        Self { requests, shared }
+    }
+
+    async fn request(&self, request: Request) -> Result<(), SendError> {
+        self.requests.send(request).await.map_err(|_| SendError::Closed)
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, SendError> {
+        let (answer, answered) = oneshot::channel();
+        self.request(request(answer)).await?;
+        answered.await.map_err(|_| SendError::Closed)
+    }
+
+    /// Queues a message, waiting for room where there is none. It is written at once if the carrier takes it.
+    ///
+    /// # Errors
+    /// [`SendError::Usage`] for what cannot be sent to this peer, [`SendError::Closed`] where the connection ended.
+    pub async fn send(&self, message: impl Into<Arguments>) -> Result<(), SendError> {
+        let arguments = message.into();
+        self.shared.rules.check_message(&arguments)?;
+        self.request(Request::Message(arguments)).await
+    }
+
+    /// Sends an INFORMATION unit.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn information(&self, arguments: impl Into<Arguments>) -> Result<(), SendError> {
+        let arguments = arguments.into();
+        self.shared.rules.check_control(Code::Information, &arguments)?;
+        self.request(Request::Control(Command::Information(arguments))).await
+    }
+
+    /// Sends an ERROR unit.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn error(&self, report: ErrorReport) -> Result<(), SendError> {
+        self.shared.rules.check_control(Code::Error, &report.arguments)?;
+        self.request(Request::Control(Command::Error(report))).await
+    }
+
+    /// Sends a unit with a code of the application's own.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn user(&self, code: UserCode, arguments: impl Into<Arguments>) -> Result<(), SendError> {
+        let arguments = arguments.into();
+        self.shared.rules.check_control(code.into(), &arguments)?;
+        self.request(Request::Control(Command::User(code, arguments))).await
+    }
+
+    /// Asks the peer to send no messages and frames until [`resume_peer`](Self::resume_peer).
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn pause_peer(&self) -> Result<(), SendError> {
+        self.request(Request::Control(Command::PausePeer)).await
+    }
+
+    /// Asks the peer to go on.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn resume_peer(&self) -> Result<(), SendError> {
+        self.request(Request::Control(Command::ResumePeer)).await
+    }
+
+    /// Opens a body of `count` arguments.
+    ///
+    /// # Errors
+    /// [`SendError::Usage`] where the mode has no frames, there are too many arguments or too many bodies are open;
+    /// [`SendError::Closed`].
+    pub async fn open_body(&self, count: u8) -> Result<BodySender, SendError> {
+        let id = self.ask(|answer| Request::OpenBody(count, answer)).await??;
+        Ok(BodySender::new(id, count, self.requests.clone()))
+    }
+
+    /// Waits until the carrier has taken everything that was queued before.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub async fn flush(&self) -> Result<(), SendError> {
+        self.ask(Request::Flush).await
+    }
+
+    /// Sends what is queued, waits for open bodies to be finished, then sends STOP and waits until the connection has
+    /// ended. The receiver gets what comes until then. Does nothing on a connection that has ended.
+    pub async fn close(&self) {
+        // An error says that the connection ended before, which is what was wanted.
+        let _ended = self.ask(Request::Close).await;
+    }
+
+    /// True once the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// Waits until the connection has ended.
+    pub async fn closed(&self) {
+        self.requests.closed().await;
+    }
+
+    /// That `message` could be sent on this connection.
+    ///
+    /// # Errors
+    /// [`UsageError`], as `send` would return.
+    pub fn check(&self, message: &Arguments) -> Result<(), UsageError> {
+        self.shared.rules.check_message(message).map(drop)
+    }
+}

@@ -1,0 +1,246 @@
+//! The task that owns the connection.
+
+use super::body::{BodyItem, BodyReceiver};
+use super::receiver::{Incoming, IncomingResult};
+use super::{Request, Shared, UNDELIVERED_LEN_HIGH, UNDELIVERED_LEN_LOW, UNDELIVERED_LEN_MAX};
+use crate::driver::Connection;
+use crate::driver::error::ConnectionError;
+use crate::machine::{AbandonReason, Command, ErrorReport, Event, Frame};
+use crate::{Arguments, Code};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests and events dealt with before the task lets others run.
+const STEPS_MAX: usize = 1024;
+
+pub(super) struct Task<C> {
+    connection: Connection<C>,
+    requests: mpsc::Receiver<Request>,
+    /// A request that found no room.
+    waiting: Option<Request>,
+    senders_gone: bool,
+    incoming: mpsc::UnboundedSender<IncomingResult>,
+    bodies: HashMap<u16, mpsc::UnboundedSender<BodyItem>>,
+    flushes: Vec<oneshot::Sender<()>>,
+    closes: Vec<oneshot::Sender<()>>,
+    is_pausing_peer: bool,
+    shared: Arc<Shared>,
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
+    pub(super) fn new(
+        connection: Connection<C>,
+        requests: mpsc::Receiver<Request>,
+        incoming: mpsc::UnboundedSender<IncomingResult>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            connection,
+            requests,
+            waiting: None,
+            senders_gone: false,
+            incoming,
+            bodies: HashMap::new(),
+            flushes: Vec::new(),
+            closes: Vec::new(),
+            is_pausing_peer: false,
+            shared,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            // The future of a `Notify` has to be kept while it waits, or a wake-up would be lost.
+            let mut taken = pin!(shared.taken.notified());
+            let ended = poll_fn(|cx| {
+                if taken.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                self.poll(cx).map(Some)
+            })
+            .await;
+            match ended {
+                None => {}
+                Some(Ok(())) => break,
+                Some(Err(error)) => {
+                    let _nobody_listens = self.incoming.send(Err(error));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Ready where the connection has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        for _ in 0..STEPS_MAX {
+            self.poll_requests(cx);
+            self.update_pause();
+            if self.undelivered_len() >= UNDELIVERED_LEN_MAX {
+                if self.connection.poll_without_receiving(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            let received = self.connection.poll_receive(cx);
+            if self.connection.has_flushed() {
+                for flush in self.flushes.drain(..) {
+                    let _gave_up = flush.send(());
+                }
+            }
+            match received {
+                Poll::Ready(Ok(Some(event))) => self.deliver(event),
+                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if self.can_go_on() => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// True where a request that waited for room has room now.
+    fn can_go_on(&mut self) -> bool {
+        self.waiting.is_some() && self.has_room()
+    }
+
+    fn has_room(&mut self) -> bool {
+        let machine = self.connection.machine();
+        machine.has_room() && machine.has_control_room()
+    }
+
+    fn poll_requests(&mut self, cx: &mut Context<'_>) {
+        while self.has_room() {
+            let request = match self.waiting.take() {
+                Some(request) => request,
+                None if self.senders_gone => break,
+                None => match self.requests.poll_recv(cx) {
+                    Poll::Ready(Some(request)) => request,
+                    Poll::Ready(None) => {
+                        self.senders_gone = true;
+                        break;
+                    }
+                    Poll::Pending => break,
+                },
+            };
+            self.execute(request);
+        }
+        let nobody_is_left = self.senders_gone && self.incoming.is_closed();
+        if (!self.closes.is_empty() || nobody_is_left) && self.connection.machine().body_count() == 0 {
+            let _closing_already = self.connection.command(Command::Close(Arguments::new()));
+        }
+    }
+
+    /// What comes too late, because the connection is closing, is dropped: the receiver learns of the end.
+    fn execute(&mut self, request: Request) {
+        let machine = self.connection.machine();
+        let _too_late = match request {
+            Request::Message(arguments) => machine.send(arguments),
+            Request::Control(command) => self.connection.command(command),
+            Request::OpenBody(count, answer) => {
+                if let Err(Ok(id)) = answer.send(machine.open_body(count, 0)) {
+                    // Nobody waits for it any more.
+                    let _never_begun = machine.abandon_body(id);
+                }
+                Ok(())
+            }
+            Request::FeedBody(id, index, payload) => machine.feed_body(id, index, payload),
+            Request::FinishBody(id) => machine.finish_body(id),
+            Request::AbandonBody(id) => machine.abandon_body(id),
+            Request::Flush(answer) => {
+                self.flushes.push(answer);
+                Ok(())
+            }
+            Request::Close(answer) => {
+                self.closes.push(answer);
+                Ok(())
+            }
+        };
+    }
+
+    fn undelivered_len(&self) -> usize {
+        self.shared.undelivered_len.load(Ordering::Acquire)
+    }
+
+    //= SMPF-B-BACKPRESSURE
+    fn update_pause(&mut self) {
+        let len = self.undelivered_len();
+        if !self.is_pausing_peer && len > UNDELIVERED_LEN_HIGH {
+            self.is_pausing_peer = true;
+            self.connection.pause_peer();
+        } else if self.is_pausing_peer && len <= UNDELIVERED_LEN_LOW {
+            self.is_pausing_peer = false;
+            self.connection.resume_peer();
+        }
+    }
+
+    fn deliver(&mut self, event: Event) {
+        match event {
+            Event::Message(arguments) => self.hand_over(Incoming::Message(arguments)),
+            Event::Frame(frame) => self.deliver_frame(frame),
+            Event::Information(arguments) => self.hand_over(Incoming::Information(arguments)),
+            Event::Error(report) => self.hand_over(Incoming::Error(report)),
+            Event::SemanticError(_, arguments) => {
+                let text = String::from("an ERROR without number and text");
+                self.hand_over(Incoming::Error(Box::new(ErrorReport { number: None, text, arguments })));
+            }
+            Event::User(code, arguments) => self.hand_over(Incoming::User(code, arguments)),
+            Event::Abandoned(id, why) => self.end_body(id, BodyItem::Abandoned(why)),
+            Event::SequenceError(ident, fault) => {
+                self.end_body(ident.id, BodyItem::Abandoned(AbandonReason::OutOfSequence(fault)));
+            }
+            // Dealt with by the machine, or impossible with frames delivered as they come.
+            Event::Assembled(_)
+            | Event::Heartbeat(_)
+            | Event::Pause(_)
+            | Event::Resume(_)
+            | Event::Reserved(..)
+            | Event::Stop(_)
+            | Event::Closed(_) => {}
+        }
+    }
+
+    fn hand_over(&mut self, incoming: Incoming) {
+        let len = incoming.charged_len();
+        self.shared.undelivered_len.fetch_add(len, Ordering::AcqRel);
+        if self.incoming.send(Ok(incoming)).is_err() {
+            self.shared.undelivered_len.fetch_sub(len, Ordering::AcqRel);
+        }
+    }
+
+    fn deliver_frame(&mut self, frame: Frame) {
+        let Frame { code, ident, arguments } = frame;
+        if let Entry::Vacant(entry) = self.bodies.entry(ident.id) {
+            let (items, items_receiver) = mpsc::unbounded_channel();
+            entry.insert(items);
+            self.hand_over(Incoming::Body(BodyReceiver::new(items_receiver, Arc::clone(&self.shared))));
+        }
+        self.push_body(ident.id, BodyItem::Frame(arguments));
+        if code == Code::LastFrame {
+            self.end_body(ident.id, BodyItem::End);
+        }
+    }
+
+    fn push_body(&mut self, id: u16, item: BodyItem) {
+        if let Some(items) = self.bodies.get(&id) {
+            let len = item.charged_len();
+            self.shared.undelivered_len.fetch_add(len, Ordering::AcqRel);
+            if items.send(item).is_err() {
+                self.shared.undelivered_len.fetch_sub(len, Ordering::AcqRel);
+            }
+        }
+    }
+
+    fn end_body(&mut self, id: u16, item: BodyItem) {
+        self.push_body(id, item);
+        self.bodies.remove(&id);
+    }
+}

@@ -1,0 +1,4 @@
+//! The crate from outside: wire, machine, driver.
+
+mod connection;
+mod handles;
