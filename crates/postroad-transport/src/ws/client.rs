@@ -60,7 +60,7 @@ impl ClientConfig {
         self
     }
 
-    /// Sends one more header with the handshake (`Authorization`, `Origin`).
+    /// Sends one more header with the handshake (`Authorization`, `Origin`); each name once.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -91,6 +91,9 @@ impl ClientConfig {
         }
         for (name, value) in &self.headers {
             let name: HeaderName = name.parse().map_err(|error| bad_setting("header name", name, error))?;
+            if headers.contains_key(&name) || name.as_str().starts_with("sec-websocket-") {
+                return Err(bad_setting("header name", name.as_str(), "the handshake sets this header itself, once"));
+            }
             headers.append(name, value.parse().map_err(|error| bad_setting("header value", value, error))?);
         }
         generate_request(request).map_err(|error| bad_setting("request", &self.path, error))

@@ -10,6 +10,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// Spent buffers up to this size are kept for the next frames; larger ones go back to the allocator.
 const KEEP_LEN_MAX: usize = 160 * 1024;
+/// Two bytes, eight of length, four of mask.
+const HEADER_LEN_MAX: usize = 14;
 
 /// Whole frames in the order they are to be sent; the first `sent` bytes are gone already.
 #[derive(Debug, Default)]
@@ -32,8 +34,8 @@ impl Outgoing {
 
     /// Lays out one binary message of the first `len` bytes of `parts`. `mask` for clients.
     pub(super) fn push_message(&mut self, parts: &[IoSlice<'_>], len: usize, mask: Option<[u8; 4]>) {
-        self.make_room(len + 14);
-        push_header(&mut self.bytes, len, mask);
+        self.make_room(len + HEADER_LEN_MAX);
+        self.bytes.extend_from_slice(Header::new(len, mask).as_bytes());
         let start = self.bytes.len();
         push_parts(&mut self.bytes, parts, 0, len);
         if let Some(mask) = mask
@@ -98,11 +100,27 @@ impl Write for Outgoing {
     }
 }
 
-/// The header of a final binary frame.
-pub(super) fn push_header(to: &mut Vec<u8>, len: usize, mask: Option<[u8; 4]>) {
-    let header = FrameHeader { opcode: OpCode::Data(Data::Binary), mask, ..FrameHeader::default() };
-    // Writing to a Vec cannot fail.
-    let _ = header.format(len as u64, to);
+/// The header of a final binary frame, on the stack.
+#[derive(Debug)]
+pub(super) struct Header {
+    bytes: [u8; HEADER_LEN_MAX],
+    len: usize,
+}
+
+impl Header {
+    pub(super) fn new(payload_len: usize, mask: Option<[u8; 4]>) -> Self {
+        let header = FrameHeader { opcode: OpCode::Data(Data::Binary), mask, ..FrameHeader::default() };
+        let mut bytes = [0; HEADER_LEN_MAX];
+        let mut room = &mut bytes[..];
+        // No header is longer than the room.
+        let _ = header.format(payload_len as u64, &mut room);
+        let len = HEADER_LEN_MAX - room.len();
+        Self { bytes, len }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// Appends the bytes `from..len` of `parts` taken together.
@@ -153,14 +171,21 @@ mod tests {
     }
 
     #[test]
+    fn headers_have_the_lengths_of_the_rfc() {
+        assert_eq!(Header::new(125, None).as_bytes(), [0x82, 125]);
+        assert_eq!(Header::new(126, None).as_bytes(), [0x82, 126, 0, 126]);
+        assert_eq!(Header::new(65_535, Some([1, 2, 3, 4])).as_bytes(), [0x82, 254, 255, 255, 1, 2, 3, 4]);
+        assert_eq!(Header::new(65_536, Some([1; 4])).as_bytes().len(), HEADER_LEN_MAX);
+    }
+
+    #[test]
     fn the_rest_of_a_message_is_what_was_not_taken() {
         let parts = [IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"defgh")];
-        let mut header = Vec::new();
-        push_header(&mut header, 7, None);
-        let whole = [&header[..], b"abcdefg"].concat();
+        let header = Header::new(7, None);
+        let whole = [header.as_bytes(), b"abcdefg"].concat();
         for taken in 0..=whole.len() {
             let mut out = Outgoing::new(1000);
-            out.push_rest(&header, &parts, 7, taken);
+            out.push_rest(header.as_bytes(), &parts, 7, taken);
             assert_eq!(out.bytes, whole[taken..], "taken {taken}");
         }
     }

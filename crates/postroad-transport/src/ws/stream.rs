@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketContext};
 
 use super::config::Limits;
-use super::outgoing::{Outgoing, push_header};
+use super::outgoing::{Header, Outgoing};
 use crate::error::{CarrierError, ErrorKind, printable};
 
 /// Writes of a server from this size on go to the socket without being copied first.
@@ -252,14 +252,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 
     /// Header and caller's bytes in one vectored write; only what the socket does not take is copied.
     fn write_direct(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>], len: usize) -> io::Result<()> {
-        let mut header = Vec::with_capacity(14);
-        push_header(&mut header, len, None);
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX + 1];
+        let header = Header::new(len, None);
+        let header = header.as_bytes();
+        let mut slices = [IoSlice::new(header); SLICES_MAX + 1];
         let mut left = len;
-        let (first, rest) = slices.split_at_mut(1);
-        for (slot, header) in first.iter_mut().zip([&header]) {
-            *slot = IoSlice::new(header);
-        }
+        let (_, rest) = slices.split_at_mut(1);
         for (slot, buf) in rest.iter_mut().zip(bufs) {
             let piece = buf.get(..left.min(buf.len())).unwrap_or_default();
             *slot = IoSlice::new(piece);
@@ -275,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             }
         };
         if taken < header.len() + len {
-            self.out.push_rest(&header, bufs, len, taken);
+            self.out.push_rest(header, bufs, len, taken);
         }
         Ok(())
     }
