@@ -175,30 +175,45 @@ impl Run {
         let out = child.stdout.take().map(|pipe| listen(pipe, |line| say!("{line}"))).unwrap_or_default();
         let err = err.and_then(|thread| thread.join().ok()).unwrap_or_default();
         let status = child.wait().with_context(|| format!("{} could not be waited for", self.shown))?;
-        let counts = Counts { passed: out.passed + err.passed, failed: out.failed + err.failed };
-        Ok((Outcome::of(status.success()), counts))
+        Ok((Outcome::of(status.success()), total(&[out, err].concat())))
     }
 }
 
-fn listen(pipe: impl Read, show: impl Fn(&str)) -> Counts {
-    let mut counts = Counts::default();
+/// Shows each line, and keeps those that close a test run.
+fn listen(pipe: impl Read, show: impl Fn(&str)) -> Vec<Closing> {
+    let mut closings = Vec::new();
     for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
         show(&line);
-        if let Some(found) = count_tests(&line) {
-            counts.passed += found.passed;
-            counts.failed += found.failed;
-        }
+        closings.extend(count_tests(&line));
     }
-    counts
+    closings
+}
+
+/// A summary says it all: the results beside it are of single tests whose output it shows.
+fn total(closings: &[Closing]) -> Counts {
+    let summary = closings.iter().any(|closing| closing.is_summary);
+    let counted = closings.iter().filter(|closing| closing.is_summary == summary);
+    counted.fold(Counts::default(), |sum, closing| Counts {
+        passed: sum.passed + closing.counts.passed,
+        failed: sum.failed + closing.counts.failed,
+    })
+}
+
+/// The line that closes a run of tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Closing {
+    counts: Counts,
+    /// Of cargo-nextest, for all binaries, rather than of one binary.
+    is_summary: bool,
 }
 
 /// Reads the closing line of a test run: the summary of cargo-nextest or the result of one test binary.
-pub(crate) fn count_tests(line: &str) -> Option<Counts> {
+fn count_tests(line: &str) -> Option<Closing> {
     let line = line.trim_start();
-    let figures = match line.strip_prefix("test result:") {
-        Some(rest) => rest,
-        None => line.strip_prefix("Summary")?.split_once("run:")?.1,
+    let (figures, is_summary) = match line.strip_prefix("test result:") {
+        Some(rest) => (rest, false),
+        None => (line.strip_prefix("Summary")?.split_once("run:")?.1, true),
     };
     let before = |word: &str| {
         let words: Vec<&str> = figures.split([' ', ',', ';', '.']).filter(|part| !part.is_empty()).collect();
@@ -207,7 +222,8 @@ pub(crate) fn count_tests(line: &str) -> Option<Counts> {
             _ => None,
         })
     };
-    Some(Counts { passed: before("passed")?, failed: before("failed").unwrap_or(0) + before("timed").unwrap_or(0) })
+    let failed = before("failed").unwrap_or(0) + before("timed").unwrap_or(0);
+    Some(Closing { counts: Counts { passed: before("passed").unwrap_or(0), failed }, is_summary })
 }
 
 /// All files below a folder with one of these endings, sorted; build output and hidden folders are left out. Nothing if there is no such folder.
@@ -247,14 +263,28 @@ pub(crate) fn text_of(path: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
+    fn counts(lines: &[&str]) -> (u64, u64) {
+        let closings: Vec<Closing> = lines.iter().filter_map(|line| count_tests(line)).collect();
+        let Counts { passed, failed } = total(&closings);
+        (passed, failed)
+    }
+
     #[test]
     fn counts_come_from_both_kinds_of_test_runner() {
         let nextest = "     Summary [   0.041s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 3 skipped";
-        assert_eq!(count_tests(nextest), Some(Counts { passed: 9, failed: 3 }));
         let libtest =
             "test result: FAILED. 5 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
-        assert_eq!(count_tests(libtest), Some(Counts { passed: 5, failed: 1 }));
-        assert_eq!(count_tests("test wire::hello ... ok"), None);
+        assert_eq!(counts(&[nextest]), (9, 3));
+        assert_eq!(counts(&["     Summary [ 1.0s] 1 test run: 1 failed, 0 skipped"]), (0, 1));
+        assert_eq!(counts(&[libtest, "test wire::hello ... ok", libtest]), (10, 2));
+    }
+
+    #[test]
+    fn a_failed_test_shown_by_the_summary_is_counted_once() {
+        let shown =
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 12 filtered out; finished in 0.08s";
+        let summary = "     Summary [   2.060s] 13 tests run: 11 passed, 1 failed, 1 timed out, 0 skipped";
+        assert_eq!(counts(&[shown, summary, shown]), (11, 2));
     }
 
     #[test]
