@@ -2,3 +2,7 @@
 
 mod connection;
 mod handles;
+mod laws;
+mod limits;
+mod machine;
+mod table;
