@@ -1,12 +1,35 @@
 //! Message protocols over any road: one URL, one message API.
 #![forbid(unsafe_code)]
 
+mod body;
+mod capability;
+mod carrier;
+mod connect;
+mod connection;
+mod convention;
+mod error;
 pub mod escape;
 pub mod inspect;
+mod listen;
 mod message;
+mod options;
+mod request;
+pub mod transfer;
 pub mod url;
 mod words;
 
+pub use body::{Body, BodyWriter};
 pub use bytes::Bytes;
+pub use capability::Capability;
+pub use connect::{connect, connect_with};
+pub use connection::{Connection, Incoming, Statistics};
+pub use error::{Error, ErrorKind};
+pub use listen::{Listener, listen, listen_with};
 pub use message::Message;
+pub use options::{ConnectOptions, Limits, ListenOptions, MAX_MESSAGE_SIZE_DEFAULT};
+pub use request::{Reply, Request, RequestWriter};
 pub use url::{Url, UrlError};
+
+/// A development CA and certificates of one's own.
+#[cfg(feature = "dev-certs")]
+pub use postroad_transport::dev_certs;

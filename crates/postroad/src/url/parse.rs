@@ -16,12 +16,14 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Words that other parts of the project will bring.
 const PLANNED: [&str; 5] = ["smp121", "wrp", "smrp", "udp", "ip"];
 
+type Options<'a> = Vec<(&'a str, Option<&'a str>)>;
+
 /// A URL cut into its pieces, not yet understood.
 struct Pieces<'a> {
     words: Vec<&'a str>,
     authority: &'a str,
     path: &'a str,
-    options: Vec<(&'a str, Option<&'a str>)>,
+    options: Options<'a>,
 }
 
 fn scheme(text: &str) -> IResult<&str, Vec<&str>> {
@@ -29,7 +31,7 @@ fn scheme(text: &str) -> IResult<&str, Vec<&str>> {
     terminated(separated_list1(char('+'), word), tag("://")).parse(text)
 }
 
-fn rest(text: &str) -> IResult<&str, (&str, &str, Option<Vec<(&str, Option<&str>)>>)> {
+fn rest(text: &str) -> IResult<&str, (&str, &str, Option<Options<'_>>)> {
     let name = || take_till(|c| c == '=' || c == '&');
     let value = preceded(char('='), take_till(|c| c == '&'));
     let options = preceded(char('?'), separated_list0(char('&'), verify((name(), opt(value)), is_option)));
@@ -55,7 +57,7 @@ struct Source<'a>(&'a str);
 impl<'a> Source<'a> {
     fn error(self, kind: UrlErrorKind, at: &str, remedy: impl Into<String>) -> UrlError {
         // `at` is a slice of the text, so the difference of the addresses is its offset.
-        let offset = (at.as_ptr() as usize).checked_sub(self.0.as_ptr() as usize).unwrap_or(0);
+        let offset = (at.as_ptr() as usize).saturating_sub(self.0.as_ptr() as usize);
         UrlError { kind, text: self.0.to_owned(), at: offset.min(self.0.len()), remedy: remedy.into() }
     }
 

@@ -1,0 +1,61 @@
+//! Connecting.
+
+use crate::options::{self, ConnectOptions};
+use crate::{Connection, Error, ErrorKind, Url, carrier};
+
+/// Connects to `url`, with default options.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), postroad::Error> {
+/// let connection = postroad::connect("smp+tcp://127.0.0.1:7001").await?;
+/// let reply = connection.request("ping").await?;
+/// connection.close().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`connect_with`].
+pub async fn connect<U>(url: U) -> Result<Connection, Error>
+where
+    U: TryInto<Url>,
+    Error: From<U::Error>,
+{
+    connect_with(url, ConnectOptions::default()).await
+}
+
+/// Connects to `url`. Must be called within a tokio runtime.
+///
+/// # Errors
+/// `Usage` for a text that is no URL, `Config` for settings that cannot be, `Unsupported` for a capability that was
+/// required, `Connect`, `Timeout`, `Certificate`, `Mismatch`. All name the URL.
+pub async fn connect_with<U>(url: U, options: ConnectOptions) -> Result<Connection, Error>
+where
+    U: TryInto<Url>,
+    Error: From<U::Error>,
+{
+    // The futures of the handshakes are large; here they are on the heap once.
+    Box::pin(open(url.try_into()?, options)).await
+}
+
+async fn open(url: Url, options: ConnectOptions) -> Result<Connection, Error> {
+    options.check(&url)?;
+    if url.port() == Some(0) {
+        let what = format!("could not connect to {url}");
+        return Err(Error::new(ErrorKind::Usage, what, "port 0 is for listening at any free port")
+            .with_remedy("give the port that the listener printed"));
+    }
+    let limits = options::limits(&url, options.limits);
+    // Settings are checked before anything is opened.
+    options::smp_config(&url)?;
+    let opening = carrier::open(&url, &options);
+    let carrier = match options::connect_timeout(&url, &options) {
+        None => opening.await?,
+        Some(timeout) => tokio::time::timeout(timeout, opening).await.unwrap_or_else(|_| {
+            let what = format!("could not connect to {url}");
+            Err(Error::new(ErrorKind::Timeout, what, format!("it took longer than {timeout:?}"))
+                .with_remedy("see whether the host is up, or give it more time with `connect_timeout=`"))
+        })?,
+    };
+    Connection::start(carrier, url, limits, options.request_timeout, None)
+}

@@ -1,0 +1,152 @@
+//! Listening.
+
+use crate::options::{self, ListenOptions};
+use crate::{Connection, Error, ErrorKind, Url, carrier};
+use postroad_transport::{CarrierListener, Pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+/// Connections that are ready and wait for [`Listener::accept`].
+const READY_COUNT_MAX: usize = 64;
+
+/// Takes connections at a URL. Handshakes run side by side and never hold up others. Dropping it stops listening;
+/// connections that were accepted go on.
+#[derive(Debug)]
+pub struct Listener {
+    url: Url,
+    ready: mpsc::Receiver<Result<Connection, Error>>,
+    failed_count: Arc<AtomicU64>,
+    /// Ends with the listener.
+    _tasks: JoinSet<()>,
+}
+
+/// Listens at `url`, with default options.
+///
+/// # Errors
+/// As [`listen_with`].
+pub async fn listen<U>(url: U) -> Result<Listener, Error>
+where
+    U: TryInto<Url>,
+    Error: From<U::Error>,
+{
+    listen_with(url, ListenOptions::default()).await
+}
+
+/// Listens at `url`; port 0 takes a free one, see [`Listener::url`]. Must be called within a tokio runtime.
+///
+/// # Errors
+/// `Usage` for a text that is no URL, `Config` for settings that cannot be (TLS without a certificate among them),
+/// `Connect` where the address is taken or not of this machine. All name the URL.
+pub async fn listen_with<U>(url: U, options: ListenOptions) -> Result<Listener, Error>
+where
+    U: TryInto<Url>,
+    Error: From<U::Error>,
+{
+    Box::pin(open(url.try_into()?, options)).await
+}
+
+async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
+    options.check()?;
+    options::smp_config(&url)?;
+    if url.options().connect_timeout.is_some() {
+        return Err(options::config("`connect_timeout=` is for clients", "leave it out"));
+    }
+    let (listener, url) = carrier::bind(&url, &options).await?;
+    let (ready_sender, ready) = mpsc::channel(READY_COUNT_MAX);
+    let failed_count = Arc::new(AtomicU64::new(0));
+    let acceptor = Acceptor {
+        listener,
+        url: url.clone(),
+        places: Arc::new(Semaphore::new(options.connections_max)),
+        options,
+        ready: ready_sender,
+        failed_count: Arc::clone(&failed_count),
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(acceptor.run());
+    Ok(Listener { url, ready, failed_count, _tasks: tasks })
+}
+
+impl Listener {
+    /// Where it listens, with the real port.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The next connection that is ready for messages. Peers that fail in their handshakes are counted and logged, and
+    /// never an error here. Cancel-safe.
+    ///
+    /// # Errors
+    /// Only where it listens no more.
+    pub async fn accept(&mut self) -> Result<Connection, Error> {
+        self.ready.recv().await.unwrap_or_else(|| {
+            let what = format!("listens no more at {}", self.url);
+            Err(Error::new(ErrorKind::Closed, what, "the listening task has ended"))
+        })
+    }
+
+    /// Peers that connected and failed in their handshakes.
+    #[must_use]
+    pub fn failed_count(&self) -> u64 {
+        self.failed_count.load(Ordering::Relaxed)
+    }
+}
+
+/// The task behind a listener.
+struct Acceptor {
+    listener: CarrierListener,
+    url: Url,
+    options: ListenOptions,
+    places: Arc<Semaphore>,
+    ready: mpsc::Sender<Result<Connection, Error>>,
+    failed_count: Arc<AtomicU64>,
+}
+
+impl Acceptor {
+    async fn run(self) {
+        let mut handshakes = JoinSet::new();
+        loop {
+            // The place comes first: without one nothing is accepted, and the kernel's queue fills.
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            let accepted = loop {
+                tokio::select! {
+                    accepted = self.listener.accept() => break accepted,
+                    Some(_) = handshakes.join_next() => {}
+                    () = self.ready.closed() => return,
+                }
+            };
+            match accepted {
+                Ok(pending) => drop(handshakes.spawn(self.handshake(pending, place))),
+                Err(error) => {
+                    let error = Error::carrier(format!("listens no more at {}", self.url), error);
+                    let _nobody_accepts = self.ready.send(Err(error)).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn handshake(&self, pending: Pending, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
+        let (url, ready, failed_count) = (self.url.clone(), self.ready.clone(), Arc::clone(&self.failed_count));
+        let limits = options::limits(&url, self.options.limits);
+        let request_timeout = self.options.request_timeout;
+        async move {
+            let connection = match pending.handshake().await {
+                Ok(carrier) => Connection::start(carrier, url, limits, request_timeout, Some(place)),
+                Err(error) => Err(Error::carrier("a peer did not get in", error)),
+            };
+            match connection {
+                Ok(connection) => {
+                    let _nobody_accepts = ready.send(Ok(connection)).await;
+                }
+                Err(error) => {
+                    failed_count.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!("{error}");
+                }
+            }
+        }
+    }
+}

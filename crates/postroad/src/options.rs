@@ -1,0 +1,297 @@
+//! Settings of connections and listeners beside what the URL says.
+
+use crate::url::{Interval, Mode, Url};
+use crate::{Capability, Error, ErrorKind};
+use smp_framing::NodeGeneration;
+use std::path::Path;
+use std::time::Duration;
+
+/// The longest message that goes out whole, unless the URL says another: 16 KiB.
+///
+/// More than the 1,493 octets of the protocol's source, which has an Ethernet frame in mind: over a byte stream larger
+/// frames cost the peer less work, and 16 KiB still let a small message through between two frames.
+pub const MAX_MESSAGE_SIZE_DEFAULT: usize = 16 * 1024;
+
+/// Bounds on everything that a peer or the application could make grow. Reaching one is an error that names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Octets of a message that is delivered whole. Default 16 MiB. A longer one is dropped and
+    /// [`Incoming::Refused`](crate::Incoming::Refused) says so; larger things travel as bodies.
+    pub message_len_max: usize,
+    /// Octets of all messages that are being put together on one connection. Default 64 MiB.
+    pub assembly_len_max: usize,
+    /// Requests that wait for their reply on one connection. Default 1,024. One more waits for a place, within its
+    /// time-out.
+    pub requests_in_flight_max: usize,
+    /// Messages that came and wait for [`receive`](crate::Connection::receive). Default 64. Then nothing more is read.
+    pub incoming_count_max: usize,
+    /// Octets of a body's head, and of its trailer. Default 64 KiB.
+    pub body_head_len_max: usize,
+    /// How long an accepted peer or a new connection may take for its handshakes. Default 10 s.
+    pub handshake_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_len_max: 16 << 20,
+            assembly_len_max: 64 << 20,
+            requests_in_flight_max: 1024,
+            incoming_count_max: 64,
+            body_head_len_max: 64 << 10,
+            handshake_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), Error> {
+        let zero = [
+            ("message_len_max", self.message_len_max),
+            ("assembly_len_max", self.assembly_len_max),
+            ("requests_in_flight_max", self.requests_in_flight_max),
+            ("incoming_count_max", self.incoming_count_max),
+            ("body_head_len_max", self.body_head_len_max),
+        ]
+        .into_iter()
+        .find(|(_, value)| *value == 0);
+        let most = tokio::sync::Semaphore::MAX_PERMITS;
+        let huge = [self.requests_in_flight_max, self.incoming_count_max].into_iter().find(|count| *count > most);
+        match (zero, huge) {
+            (Some((name, _)), _) => Err(config(format!("{name} is 0"), "give at least 1")),
+            (_, Some(count)) => Err(config(format!("a limit of {count} is beyond {most}"), "give a smaller one")),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn config(why: impl Into<String>, remedy: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, "the settings cannot be", why).with_remedy(remedy)
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+}
+
+/// Shows no key.
+impl core::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+/// How to connect.
+///
+/// What the URL says goes before what is set here.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    pub(crate) limits: Limits,
+    pub(crate) request_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) required: Vec<Capability>,
+    pub(crate) ca: Option<Vec<u8>>,
+    pub(crate) identity: Option<Identity>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            request_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(15),
+            required: Vec::new(),
+            ca: None,
+            identity: None,
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes [`connect_with`](crate::connect_with) fail where the stack cannot do this, instead of a later call.
+    #[must_use]
+    pub fn require(mut self, capability: Capability) -> Self {
+        self.required.push(capability);
+        self
+    }
+
+    /// Other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long a request waits for its reply, unless it says so itself. Default 30 s.
+    #[must_use]
+    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How long look-up, connection and handshakes may take together. Default 15 s; `connect_timeout=` in the URL goes
+    /// before it.
+    #[must_use]
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Trusts the authorities in this PEM text instead of the platform's; `ca=` in the URL goes before it.
+    #[must_use]
+    pub fn with_ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.ca = Some(pem.into());
+        self
+    }
+
+    /// Shows this certificate to servers that ask for one, chain and key as PEM; `cert=` in the URL goes before it.
+    #[must_use]
+    pub fn with_identity_pem(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.identity = Some(Identity { chain: chain.into(), key: key.into() });
+        self
+    }
+
+    pub(crate) fn check(&self, url: &Url) -> Result<(), Error> {
+        self.limits.check()?;
+        for capability in &self.required {
+            if let Some((why, remedy)) = capability.missing(url) {
+                let what = format!("{} cannot carry {capability}", url.stack());
+                return Err(Error::new(ErrorKind::Unsupported, what, why).with_remedy(remedy));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How to listen.
+///
+/// What the URL says goes before what is set here.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    pub(crate) limits: Limits,
+    pub(crate) request_timeout: Duration,
+    pub(crate) connections_max: usize,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) client_ca: Option<Vec<u8>>,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            request_timeout: Duration::from_secs(30),
+            connections_max: 10_000,
+            identity: None,
+            client_ca: None,
+        }
+    }
+}
+
+impl ListenOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Other limits, for each connection.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long a request of this end waits for its reply, unless it says so itself. Default 30 s.
+    #[must_use]
+    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Connections that may be open at once, handshakes counted. Default 10,000. More wait in the kernel until one ends.
+    #[must_use]
+    pub fn with_connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections;
+        self
+    }
+
+    /// Shows this certificate, chain and key as PEM; `cert=` and `key=` in the URL go before it.
+    #[must_use]
+    pub fn with_identity_pem(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.identity = Some(Identity { chain: chain.into(), key: key.into() });
+        self
+    }
+
+    /// Demands client certificates from the authorities in this PEM text; `client_ca=` in the URL goes before it.
+    #[must_use]
+    pub fn with_client_ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.client_ca = Some(pem.into());
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.connections_max == 0 || self.connections_max > tokio::sync::Semaphore::MAX_PERMITS {
+            return Err(config(format!("connections_max is {}", self.connections_max), "give at least 1"));
+        }
+        self.limits.check()
+    }
+}
+
+/// What a PEM file holds.
+pub(crate) async fn read_pem(option: &str, path: &Path) -> Result<Vec<u8>, Error> {
+    tokio::fs::read(path).await.map_err(|error| {
+        let what =
+            format!("could not read `{}`, the file of `{option}=`", crate::escape::text(&path.to_string_lossy()));
+        Error::new(ErrorKind::Config, what, error.to_string())
+            .with_remedy("give the path of a PEM file; `postroad cert` makes such files for development")
+            .with_source(error)
+    })
+}
+
+/// The settings of the Streaming Message Protocol.
+pub(crate) fn smp_config(url: &Url) -> Result<smp_framing::Config, Error> {
+    let options = url.options();
+    let mode = match options.mode {
+        None | Some(Mode::Strict) => smp_framing::Mode::Strict,
+        Some(Mode::Lenient) => smp_framing::Mode::Lenient,
+        Some(Mode::Node10) => smp_framing::Mode::Node(NodeGeneration::V1_0),
+        Some(Mode::Node11) => smp_framing::Mode::Node(NodeGeneration::V1_1),
+    };
+    let mut builder = smp_framing::Config::builder()
+        .with_mode(mode)
+        .with_max_message_size(options.max_message_size.unwrap_or(MAX_MESSAGE_SIZE_DEFAULT));
+    if let Some(heartbeat) = options.heartbeat {
+        builder = builder.with_heartbeat_interval(heartbeat.duration());
+    }
+    if let Some(timeout) = options.peer_timeout {
+        builder = builder.with_peer_timeout(timeout.duration());
+    }
+    builder.build().map_err(|error| {
+        Error::new(ErrorKind::Config, format!("`{url}` cannot be"), format!("{}: {}", error.field, error.reason))
+            .with_remedy("change or leave out that option")
+            .with_source(error)
+    })
+}
+
+/// How long connecting may take; `None` for as long as it likes.
+pub(crate) fn connect_timeout(url: &Url, options: &ConnectOptions) -> Option<Duration> {
+    url.options().connect_timeout.map_or(Some(options.connect_timeout), Interval::duration)
+}
+
+/// The limits with what the URL says.
+pub(crate) fn limits(url: &Url, mut limits: Limits) -> Limits {
+    if let Some(len) = url.options().message_len_max {
+        limits.message_len_max = len;
+        limits.assembly_len_max = limits.assembly_len_max.max(len);
+    }
+    limits
+}

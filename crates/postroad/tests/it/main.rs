@@ -1,0 +1,20 @@
+//! The facade over real carriers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
+
+mod bodies;
+mod cancel;
+mod close;
+mod convention;
+mod files;
+mod limits;
+mod messages;
+mod refusals;
+mod requests;
+mod support;

@@ -1,0 +1,109 @@
+//! Pairs of connections over every stack.
+
+use postroad::dev_certs::DevCa;
+use postroad::url::Transport;
+use postroad::{ConnectOptions, Connection, Limits, ListenOptions, Listener, Url, connect_with, listen_with};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// What a test needs to keep alive, and both ends.
+pub(crate) struct Pair {
+    pub(crate) client: Connection,
+    pub(crate) server: Connection,
+    _listener: Listener,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) fn stacks() -> [&'static str; 6] {
+    Transport::ALL.map(|transport| match transport {
+        Transport::Tcp => "smp+tcp",
+        Transport::Tls => "smp+tls",
+        Transport::Ws => "smp+ws",
+        Transport::Wss => "smp+wss",
+        Transport::Unix => "smp+unix",
+        _ => "smp+mem",
+    })
+}
+
+pub(crate) struct Setup {
+    pub(crate) limits: Limits,
+    pub(crate) query: &'static str,
+    pub(crate) request_timeout: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { limits: Limits::default(), query: "", request_timeout: Duration::from_secs(20) }
+    }
+}
+
+pub(crate) async fn pair(stack: &str) -> Pair {
+    pair_with(stack, Setup::default()).await
+}
+
+pub(crate) async fn pair_with(stack: &str, setup: Setup) -> Pair {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let folder = tempfile::tempdir().unwrap();
+    let authority = match stack {
+        "smp+unix" => folder.path().join("a socket.sock").to_str().unwrap().replace(' ', "%20"),
+        "smp+mem" => format!("pair-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+        "smp+ws" | "smp+wss" => "localhost:0/a/path".to_owned(),
+        _ => "127.0.0.1:0".to_owned(),
+    };
+    let ca = DevCa::generate().unwrap();
+    let identity = ca.issue_server(&["localhost", "127.0.0.1", "::1"]).unwrap();
+    let listen = ListenOptions::new()
+        .with_limits(setup.limits)
+        .with_request_timeout(setup.request_timeout)
+        .with_identity_pem(identity.certificate_pem, identity.key_pem);
+    let connect = ConnectOptions::new()
+        .with_limits(setup.limits)
+        .with_request_timeout(setup.request_timeout)
+        .with_ca_pem(ca.certificate_pem());
+    let mut listener = listen_with(format!("{stack}://{authority}{}", setup.query), listen).await.unwrap();
+    let url: Url = listener.url().clone();
+    assert_ne!(url.port(), Some(0));
+    let (client, server) = tokio::join!(connect_with(url, connect), listener.accept());
+    Pair { client: client.unwrap(), server: server.unwrap(), _listener: listener, _folder: folder }
+}
+
+/// Echoes requests and messages until the connection ends.
+pub(crate) fn spawn_echo(connection: Connection) -> tokio::task::JoinHandle<Result<(), postroad::Error>> {
+    use postroad::Incoming;
+    tokio::spawn(async move {
+        while let Some(incoming) = connection.receive().await? {
+            match incoming {
+                Incoming::Message(message) => connection.send(message).await?,
+                Incoming::Request(request) => {
+                    let message = request.message().clone();
+                    request.reply(message).await?;
+                }
+                Incoming::RequestBody(request, mut body) => {
+                    let mut reply = request.reply_body(body.head().clone()).await?;
+                    while let Some(piece) = body.next().await? {
+                        reply.write(piece).await?;
+                    }
+                    reply.finish_with(body.trailer().unwrap_or_default().to_vec()).await?;
+                }
+                Incoming::Body(mut body) => {
+                    let mut back = connection.open_body(body.head().clone()).await?;
+                    while let Some(piece) = body.next().await? {
+                        back.write(piece).await?;
+                    }
+                    back.finish_with(body.trailer().unwrap_or_default().to_vec()).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    })
+}
+
+/// `len` octets that are not all the same.
+pub(crate) fn pattern(len: usize, seed: u8) -> postroad::Bytes {
+    (0..len).map(|at| (at as u64).wrapping_mul(2_654_435_761).to_be_bytes()[5] ^ seed).collect::<Vec<u8>>().into()
+}
+
+pub(crate) async fn within<F: Future>(seconds: u64, future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(seconds), future).await.expect("it took too long")
+}
