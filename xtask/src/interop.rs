@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::run::{self, Counts, Fault, Outcome, Root};
+use crate::test;
 
 const FOLDER: &str = "target/interop";
 const PACKAGE: &str = "smp";
@@ -52,11 +53,32 @@ pub(crate) fn npm_smp(root: &Root) -> Result<Outcome> {
     {
         return Ok(Outcome::Failed);
     }
-    let test = ["test", "-p", "conformance", "--test", "interop", "--", "--ignored"];
-    let (outcome, counts) = run::cargo(root, &test).env("POSTROAD_NPM_SMP", &package).counted()?;
+    let runner = exchanges(test::has_nextest(root));
+    let (outcome, counts) = run::cargo(root, runner).env("POSTROAD_NPM_SMP", &package).counted()?;
     outcome.and(|| {
         Ok(run::verdict("interop", ran_nothing(counts).as_slice(), &format!("{} exchanges hold", counts.passed)))
     })
+}
+
+/// The command that runs the exchanges; cargo-nextest ends one that hangs.
+fn exchanges(nextest: bool) -> &'static [&'static str] {
+    if nextest {
+        &[
+            "nextest",
+            "run",
+            "--config-file",
+            test::NEXTEST,
+            "--no-fail-fast",
+            "--run-ignored",
+            "only",
+            "-p",
+            "conformance",
+            "--test",
+            "interop",
+        ]
+    } else {
+        &["test", "-p", "conformance", "--test", "interop", "--", "--ignored"]
+    }
 }
 
 fn is_installed(package: &Path) -> bool {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -100,6 +101,7 @@ pub(crate) fn behind_dashes(rest: &[String]) -> Vec<&str> {
 pub(crate) struct Run {
     command: Command,
     shown: String,
+    limit: Option<Duration>,
 }
 
 /// `cargo` with arguments.
@@ -111,7 +113,7 @@ pub(crate) fn cargo(root: &Root, args: &[&str]) -> Run {
 pub(crate) fn program(root: &Root, name: &str, args: &[&str]) -> Run {
     let mut command = Command::new(name);
     command.current_dir(&root.0);
-    Run { command, shown: name.to_owned() }.args(args.iter().copied())
+    Run { command, shown: name.to_owned(), limit: None }.args(args.iter().copied())
 }
 
 /// What a program that was listened to said about tests.
@@ -140,10 +142,29 @@ impl Run {
         self
     }
 
+    /// Ends it when it takes longer. What `cargo run` starts takes cargo's place, so it is ended as well; children of `cargo test` are not.
+    pub(crate) fn within(mut self, limit: Duration) -> Run {
+        self.limit = Some(limit);
+        self
+    }
+
     /// Runs it in our terminal.
     pub(crate) fn outcome(mut self) -> Result<Outcome> {
         complain!("$ {}", self.shown);
-        let status = self.command.status().with_context(|| format!("{} could not be started", self.shown))?;
+        let mut child = self.command.spawn().with_context(|| format!("{} could not be started", self.shown))?;
+        let deadline = self.limit.map(|limit| Instant::now() + limit);
+        while let Some(deadline) = deadline {
+            if child.try_wait()?.is_some() {
+                break;
+            }
+            if Instant::now() > deadline {
+                complain!("{} took too long and is ended", self.shown);
+                child.kill()?;
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        let status = child.wait().with_context(|| format!("{} could not be waited for", self.shown))?;
         if !status.success() {
             complain!("{} ended with {status}", self.shown);
         }
@@ -295,6 +316,18 @@ mod tests {
         assert!(program(&root, "no-such-program-here", &[]).outcome().is_err());
         let shell = program(&root, "sh", &["-c", "echo 'test result: ok. 2 passed; 0 failed;'; exit 3"]);
         assert_eq!(shell.counted().unwrap(), (Outcome::Failed, Counts { passed: 2, failed: 0 }));
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_and_red() {
+        let root = Root(std::env::temp_dir());
+        let begun = Instant::now();
+        assert_eq!(
+            program(&root, "sleep", &["30"]).within(Duration::from_millis(50)).outcome().unwrap(),
+            Outcome::Failed
+        );
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert_eq!(program(&root, "true", &[]).within(Duration::from_secs(20)).outcome().unwrap(), Outcome::Passed);
     }
 
     #[test]

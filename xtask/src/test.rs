@@ -8,6 +8,8 @@ use crate::run::{self, Counts, Fault, Outcome, Root};
 
 /// The variable that says where the vectors are.
 const VECTORS: &str = "POSTROAD_VECTORS";
+/// How cargo-nextest is to run tests.
+pub(crate) const NEXTEST: &str = "xtask/nextest.toml";
 /// A file that is there if the vectors are.
 const ONE_OF_THEM: &str = "smp/spec10_units.json";
 
@@ -24,7 +26,7 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
     let vectors = vectors(root);
     let mut all = Counts::default();
     let mut outcome = Outcome::Passed;
-    let [tests, examples] = commands(run::cargo(root, &["nextest", "--version"]).works());
+    let [tests, examples] = commands(has_nextest(root));
     let libraries = with_library(root, &scope);
     for (args, scope) in [(tests, &scope), (examples, &libraries)] {
         if scope.is_empty() {
@@ -49,10 +51,15 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// Whether cargo-nextest is there.
+pub(crate) fn has_nextest(root: &Root) -> bool {
+    run::cargo(root, &["nextest", "--version"]).works()
+}
+
 /// The two commands: all tests, then the examples in the documentation.
 fn commands(nextest: bool) -> [&'static [&'static str]; 2] {
     let tests: &[&str] = if nextest {
-        &["nextest", "run", "--config-file", "xtask/nextest.toml", "--no-fail-fast", "--no-tests=pass"]
+        &["nextest", "run", "--config-file", NEXTEST, "--no-fail-fast", "--no-tests=pass"]
     } else {
         &["test", "--no-fail-fast", "--lib", "--bins", "--tests"]
     };
