@@ -1,0 +1,78 @@
+//! The report and the command's exit codes.
+
+use conformance::case::{Case, Kind, Settings};
+use conformance::report::{CaseResult, Report};
+use conformance::requirements::Requirement;
+use conformance::run::Failure;
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
+
+fn requirement(id: &str, level: &str) -> Requirement {
+    Requirement { id: id.into(), level: level.into(), clause: "a clause".into(), text: "a text".into() }
+}
+
+fn result(id: &str, requirement: &str, passed: bool) -> CaseResult {
+    let failure = Failure { step: 1, cutting: "uncut".into(), detail: "planted".into() };
+    CaseResult {
+        case: Case {
+            id: id.into(),
+            requirements: vec![requirement.into()],
+            kind: Kind::Negative,
+            why: "why".into(),
+            config: Settings::default(),
+            steps: Vec::new(),
+        },
+        failure: (!passed).then_some(failure),
+    }
+}
+
+#[test]
+fn a_must_needs_a_passing_case_or_a_test_and_others_do_not() {
+    let requirements = || vec![requirement("X-1", "must"), requirement("X-2", "should"), requirement("X-3", "may")];
+    let with = |results, tests: &[(&str, usize)]| {
+        let tests: BTreeMap<String, usize> = tests.iter().map(|(id, count)| ((*id).to_owned(), *count)).collect();
+        Report::new(results, requirements(), &tests).faults()
+    };
+    assert_eq!(with(vec![], &[]), ["X-1 is a MUST without case or test"]);
+    assert_eq!(with(vec![], &[("X-1", 1)]), Vec::<String>::new());
+    assert_eq!(with(vec![result("a", "X-1", true)], &[]), Vec::<String>::new());
+    let faults = with(vec![result("a", "X-1", false)], &[]);
+    assert!(faults[0].contains("case a failed") && faults[1].contains("X-1 is a MUST"), "{faults:?}");
+    assert_eq!(with(vec![result("a", "X-9", true)], &[("X-1", 1)]), ["a case names X-9, which is no requirement"]);
+}
+
+#[test]
+fn a_failed_case_fails_its_requirement_even_beside_a_passing_one() {
+    let results = vec![result("a", "X-1", true), result("b", "X-1", false)];
+    let report = Report::new(results, vec![requirement("X-1", "must")], &BTreeMap::new());
+    assert!(report.table().contains("FAILED"), "{}", report.table());
+    assert!(report.markdown().contains("| `b` | negative | X-1 | why | FAILED |"), "{}", report.markdown());
+    assert_eq!(report.json()["requirements"][0]["failed"][0], "b");
+    assert_eq!(report.faults().len(), 1);
+}
+
+fn command(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_conformance")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn one_case_runs_alone_and_shows_its_steps() {
+    let output = command(&["--case", "example-1-decodes"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text.contains("event message 'hello world'"), "{text}");
+}
+
+#[test]
+fn wrong_arguments_and_unknown_cases_have_their_exit_codes() {
+    assert_eq!(command(&["--loud"]).status.code(), Some(2));
+    assert_eq!(command(&["--case"]).status.code(), Some(2));
+    assert_eq!(command(&["--case", "no-such-case"]).status.code(), Some(1));
+}
+
+#[test]
+fn the_list_has_every_case() {
+    let output = command(&["--list"]);
+    let count = conformance::case::load(&conformance::cases_directory("smp-framing")).unwrap().len();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), count);
+}
