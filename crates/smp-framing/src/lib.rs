@@ -7,6 +7,7 @@ mod config;
 #[cfg(feature = "tokio")]
 mod driver;
 mod error;
+pub mod fanout;
 pub mod framer;
 pub mod machine;
 pub mod reassembler;
