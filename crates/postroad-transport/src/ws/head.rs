@@ -10,6 +10,8 @@ use crate::guard::first_bytes_mismatch;
 const END: &[u8] = b"\r\n\r\n";
 /// Bytes after which the beginning is settled ("CONNECT " is the longest).
 const BEGINNING_LEN: usize = 8;
+/// Room for a read; most heads fit into one.
+const CHUNK_LEN: usize = 1024;
 
 /// A head with its empty line, and what came after it.
 #[derive(Debug)]
@@ -20,17 +22,16 @@ pub(super) struct Head {
 
 /// Reads up to and with the empty line; `len_max` limits the head.
 pub(super) async fn read<S: AsyncRead + Unpin>(io: &mut S, len_max: usize) -> Result<Head, CarrierError> {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 1024];
+    let mut bytes: Vec<u8> = Vec::new();
     loop {
-        let count = match io.read(&mut chunk).await {
+        let known = bytes.len();
+        bytes.reserve(CHUNK_LEN);
+        match io.read_buf(&mut bytes).await {
             Ok(0) => return Err(hung_up(&bytes, None)),
-            Ok(count) => count,
+            Ok(_) => {}
             Err(error) if is_hang_up(&error) => return Err(hung_up(&bytes, Some(error))),
             Err(error) => return Err(CarrierError::io("shake hands (WebSocket) with", error)),
-        };
-        let known = bytes.len();
-        bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        }
         if known < BEGINNING_LEN
             && let Some(theirs) = first_bytes_mismatch(Speaks::Http, &bytes)
         {

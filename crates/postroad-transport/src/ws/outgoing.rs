@@ -144,7 +144,8 @@ fn push_parts(to: &mut Vec<u8>, parts: &[IoSlice<'_>], from: usize, len: usize) 
 
 /// RFC 6455, section 5.3: each byte with the mask byte of its place, here sixteen places at a time.
 fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
-    let wide = u128::from_ne_bytes([mask; 4].concat().try_into().unwrap_or_default());
+    let [a, b, c, d] = mask;
+    let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
     let (blocks, rest) = payload.as_chunks_mut::<16>();
     for block in blocks {
         *block = (u128::from_ne_bytes(*block) ^ wide).to_ne_bytes();
@@ -161,8 +162,8 @@ mod tests {
     #[test]
     fn masking_is_byte_by_byte_whatever_the_length() {
         let mask = [0x12, 0x34, 0x56, 0x78];
-        for len in 0..70 {
-            let plain: Vec<u8> = (0..len).map(|at| at as u8).collect();
+        for len in 0..70_u8 {
+            let plain: Vec<u8> = (0..len).collect();
             let mut masked = plain.clone();
             apply_mask(&mut masked, mask);
             let expected: Vec<u8> = plain.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]).collect();

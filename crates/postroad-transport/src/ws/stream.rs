@@ -33,6 +33,8 @@ pub struct Stream<S> {
     limits: Limits,
     address: Box<str>,
     protocol: Option<Box<str>>,
+    /// Frames that came together with the head of the handshake.
+    tail: Bytes,
     /// Payload that came and was not read yet.
     incoming: Bytes,
     out: Outgoing,
@@ -68,11 +70,17 @@ struct Io<'a, 'b, S> {
     io: &'a mut S,
     cx: &'a mut Context<'b>,
     out: &'a mut Outgoing,
+    tail: &'a mut Bytes,
     may_read: bool,
 }
 
 impl<S: AsyncRead + Unpin> Read for Io<'_, '_, S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.tail.is_empty() {
+            let count = self.tail.len().min(buf.len());
+            self.tail.split_to(count).copy_to_slice(buf.get_mut(..count).unwrap_or_default());
+            return Ok(count);
+        }
         if !self.may_read {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -106,7 +114,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     ) -> Self {
         Self {
             io,
-            context: WebSocketContext::from_partially_read(tail, role, Some(limits.for_tungstenite())),
+            // Not `from_partially_read`: a read buffer made that way forgets how large it was meant to be, and is then
+            // allocated anew, and small, for almost every frame.
+            context: WebSocketContext::new(role, Some(limits.for_tungstenite())),
+            tail: tail.into(),
             role,
             limits,
             address: address.into(),
@@ -127,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             if !self.incoming.is_empty() || !matches!(self.end, End::Open) {
                 return Poll::Ready(());
             }
-            let mut io = Io { io: &mut self.io, cx, out: &mut self.out, may_read };
+            let mut io = Io { io: &mut self.io, cx, out: &mut self.out, tail: &mut self.tail, may_read };
             match self.context.read(&mut io) {
                 Ok(Message::Binary(payload)) => self.incoming = payload,
                 Ok(Message::Text(_)) => self.fail(cx, text_refused(), CloseCode::Unsupported),
@@ -161,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             }
             _ => End::Clean,
         };
-        let mut io = Io { io: &mut self.io, cx, out: &mut self.out, may_read: false };
+        let mut io = Io { io: &mut self.io, cx, out: &mut self.out, tail: &mut self.tail, may_read: false };
         // Puts the answer into the queue. "Closed" is what tungstenite then reports, and what we know already.
         let _ = self.context.flush(&mut io);
         self.poll_urgent(cx);
@@ -175,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             _ => "protocol error",
         };
         self.end = End::Failed(error.at(&self.address));
-        let mut io = Io { io: &mut self.io, cx, out: &mut self.out, may_read: false };
+        let mut io = Io { io: &mut self.io, cx, out: &mut self.out, tail: &mut self.tail, may_read: false };
         let _ = self.context.close(&mut io, Some(CloseFrame { code, reason: reason.into() }));
         self.poll_urgent(cx);
     }
@@ -323,6 +334,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
             let count = this.incoming.len().min(buf.remaining());
             buf.put_slice(this.incoming.get(..count).unwrap_or_default());
             this.incoming.advance(count);
+            if this.incoming.is_empty() {
+                // Lets go of the read buffer, which can then be used again in place.
+                this.incoming = Bytes::new();
+            }
             moved += count;
         }
         wake_other(&mut this.closer, cx);
@@ -361,7 +376,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if matches!(this.closing, Closing::No) {
-            let mut io = Io { io: &mut this.io, cx, out: &mut this.out, may_read: false };
+            let mut io = Io { io: &mut this.io, cx, out: &mut this.out, tail: &mut this.tail, may_read: false };
             // Queues our close; a peer that closed first has its answer queued already.
             let _ = this.context.close(&mut io, Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }));
             this.closing = Closing::Sent(Box::pin(tokio::time::sleep(this.limits.close_timeout)));

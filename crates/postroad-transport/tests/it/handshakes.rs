@@ -118,3 +118,12 @@ async fn a_dropped_handshake_is_no_harm() {
     let mut client = client;
     assert_eq!(soon(client.read(&mut [0; 1])).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn futures_that_are_spawned_for_each_peer_stay_small() {
+    let (listener, _dir) = listener("wss").await;
+    let _client = TcpStream::connect(listener.local_addr().to_string()).await.unwrap();
+    let pending = soon(listener.accept()).await.unwrap();
+    let len = size_of_val(&pending.handshake());
+    assert!(len <= 8 * 1024, "{len} bytes");
+}

@@ -12,18 +12,18 @@ use crate::support::{bare_listener, connect, listener, pair, within_a_second};
 async fn meet(client: &'static str, server: &'static str, greeting: &'static [u8]) -> (CarrierError, CarrierError) {
     let (listener, _dir) = listener(server).await;
     let to = listener.local_addr();
-    let near = async move {
+    let near = Box::pin(async move {
         match connect(client, &to).await {
             Err(error) => error,
             Ok(carrier) => first_read(carrier, greeting).await,
         }
-    };
-    let far = async move {
+    });
+    let far = Box::pin(async move {
         match listener.accept().await.unwrap().handshake().await {
             Err(error) => error,
             Ok(carrier) => first_read(carrier, b"").await,
         }
-    };
+    });
     within_a_second(async { tokio::join!(near, far) }).await
 }
 

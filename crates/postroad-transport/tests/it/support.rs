@@ -16,12 +16,12 @@ pub(crate) const HALF_CLOSING: [&str; 4] = ["tcp", "unix", "mem", "tls"];
 
 /// Nothing here may hang: 30 s is for a busy machine.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), what).await.expect("took longer than 30 s")
+    tokio::time::timeout(Duration::from_secs(30), Box::pin(what)).await.expect("took longer than 30 s")
 }
 
 /// For what must be named within a second.
 pub(crate) async fn within_a_second<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(1), what).await.expect("took longer than a second")
+    tokio::time::timeout(Duration::from_secs(1), Box::pin(what)).await.expect("took longer than a second")
 }
 
 pub(crate) fn ca() -> &'static DevCa {
