@@ -1,1 +1,0 @@
-//! Figures beside peers, measured in the same run.
