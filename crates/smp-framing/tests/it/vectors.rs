@@ -1,0 +1,6 @@
+//! The shared vectors: what is right, and what the two generations of the npm package do. Their README says what must hold.
+
+mod encode;
+mod node;
+mod receive;
+pub(crate) mod support;
