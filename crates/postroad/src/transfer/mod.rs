@@ -244,3 +244,14 @@ impl Outgoing {
         Transfer { name: self.name, len: self.done_len, sha256, duration: self.started.elapsed() }
     }
 }
+
+/// Length and SHA-256 (lower-case hex) of a file, for comparing.
+///
+/// # Errors
+/// `File` where it cannot be read.
+pub fn checksum(path: &Path) -> Result<(u64, String), Error> {
+    let failed = |error| Error::file(format!("could not read `{}`", shown(path)), error);
+    let mut hasher = Sha256::new();
+    let len = std::io::copy(&mut std::fs::File::open(path).map_err(failed)?, &mut hasher).map_err(failed)?;
+    Ok((len, hex(&hasher.finalize())))
+}

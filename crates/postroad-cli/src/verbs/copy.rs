@@ -1,0 +1,153 @@
+//! `postroad copy`.
+
+use crate::args::Copy;
+use crate::failure::Failure;
+use crate::talk::{Talk, data_line, human_octets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use postroad::transfer::{Existing, Progress, Transfer, fetch_file, send_file};
+use postroad::{ConnectOptions, ErrorKind, escape};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Which way it goes.
+enum Plan {
+    Upload { path: PathBuf, url: String, name: String },
+    Download { url: String, path: PathBuf, name: String },
+}
+
+pub(crate) async fn run(verb: Copy, talk: Talk) -> Result<(), Failure> {
+    let plan = plan(&verb)?;
+    let (url, options) = match &plan {
+        Plan::Upload { url, path, .. } => {
+            look_at(path)?;
+            (url, ConnectOptions::new())
+        }
+        Plan::Download { url, .. } => (url, ConnectOptions::new()),
+    };
+    let connection = super::connect(url, options.require(postroad::Capability::Bodies), &talk).await?;
+    let bar = Bar::new(&talk);
+    let mut progress = |progress: Progress| bar.show(progress);
+    let copied = match &plan {
+        Plan::Upload { path, name, .. } => send_file(&connection, path, name, &mut progress).await,
+        Plan::Download { path, name, .. } => {
+            let existing = if verb.force { Existing::Replace } else { Existing::Keep };
+            fetch_file(&connection, name, path, existing, &mut progress).await
+        }
+    };
+    bar.clear();
+    let transfer = copied.map_err(|error| explain(error, &plan))?;
+    // Both ends have checked the content: how the connection ends changes nothing.
+    let _ended_otherwise = connection.close().await;
+    tell(&transfer, &talk)
+}
+
+fn plan(verb: &Copy) -> Result<Plan, Failure> {
+    let is_url = |text: &str| text.contains("://");
+    let file_name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let named = |path: &Path| match (&verb.name, file_name(path)) {
+        (Some(name), _) => Ok(name.clone()),
+        (None, Some(name)) => Ok(name),
+        (None, None) => {
+            let what = format!("`{}` names no file", escape::text(&path.to_string_lossy()));
+            Err(Failure::usage(what, "the file's name at the server is not known").with_fix("give it with --name"))
+        }
+    };
+    match (is_url(&verb.from), is_url(&verb.to)) {
+        (false, true) => {
+            let path = PathBuf::from(&verb.from);
+            Ok(Plan::Upload { name: named(&path)?, path, url: verb.to.clone() })
+        }
+        (true, false) => {
+            let mut path = PathBuf::from(&verb.to);
+            if let (true, Some(name)) = (path.is_dir(), &verb.name) {
+                path.push(postroad::transfer::safe_name(name).map_err(|error| {
+                    Failure::usage(format!("`{}` is no name for a file here", escape::text(name)), error.to_string())
+                })?);
+            }
+            Ok(Plan::Download { name: named(&path)?, path, url: verb.from.clone() })
+        }
+        (both, _) => {
+            let why = if both { "both ends are URLs" } else { "neither end is a URL" };
+            Err(Failure::usage("copy goes from a file to a URL or back", why)
+                .with_fix("postroad copy FILE smp+tcp://HOST:PORT, or postroad copy smp+tcp://HOST:PORT FILE"))
+        }
+    }
+}
+
+/// Before anything is connected.
+fn look_at(path: &Path) -> Result<(), Failure> {
+    let what = || format!("could not read `{}`", escape::text(&path.to_string_lossy()));
+    let metadata =
+        path.metadata().map_err(|error| Failure::file(what(), &error).with_fix("give the path of a file"))?;
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(Failure::new("file", what(), "it is no plain file")
+        .with_fix("to copy a folder, make an archive of it: tar -czf x.tgz FOLDER"))
+}
+
+fn explain(error: postroad::Error, plan: &Plan) -> Failure {
+    let (kind, is_trouble) = (error.kind(), crate::failure::is_connection_trouble(error.kind()));
+    let mut failure = Failure::from(error);
+    let (from, to) = match plan {
+        Plan::Upload { path, url, .. } => (path.to_string_lossy().into_owned(), url.clone()),
+        Plan::Download { path, url, .. } => (url.clone(), path.to_string_lossy().into_owned()),
+    };
+    failure.why = format!("{}: {}", failure.what, failure.why);
+    failure.what = format!("could not copy {} to {}", escape::text(&from), escape::text(&to));
+    if is_trouble {
+        failure.fix =
+            "nothing was left half done; see that the server runs (postroad serve URL --save DIR), and copy again"
+                .to_owned();
+    } else if kind == ErrorKind::Peer && failure.fix.is_empty() {
+        failure.fix = "see that the server runs with --save, and see --name and its --overwrite".to_owned();
+    }
+    failure
+}
+
+fn tell(transfer: &Transfer, talk: &Talk) -> Result<(), Failure> {
+    let seconds = transfer.duration.as_secs_f64();
+    if talk.is_json() {
+        return data_line(
+            &json!({
+                "schema": "postroad-copy/1", "name": transfer.name, "octets": transfer.len, "sha256": transfer.sha256,
+                "seconds": seconds,
+            })
+            .to_string(),
+        );
+    }
+    let rate = transfer.len as f64 / seconds.max(1e-6) / f64::from(1 << 20);
+    talk.say(&format!(
+        "copied {}, {} in {seconds:.2} s, {rate:.1} MiB/s, SHA-256 {} at both ends",
+        escape::text(&transfer.name),
+        human_octets(transfer.len),
+        transfer.sha256
+    ));
+    Ok(())
+}
+
+/// A progress bar where somebody watches, nothing elsewhere.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(talk: &Talk) -> Self {
+        let target = if talk.shows_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let template = "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    fn show(&self, progress: Progress) {
+        if let Some(total) = progress.total_len {
+            self.0.set_length(total);
+        }
+        self.0.set_position(progress.done_len);
+    }
+
+    fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,33 @@
+//! One file a verb.
+
+pub(crate) mod bench;
+pub(crate) mod cert;
+pub(crate) mod completions;
+pub(crate) mod copy;
+pub(crate) mod demo;
+pub(crate) mod inspect;
+pub(crate) mod man;
+pub(crate) mod request;
+pub(crate) mod send;
+pub(crate) mod serve;
+
+use crate::failure::Failure;
+use crate::talk::Talk;
+use postroad::{ConnectOptions, Connection, Url};
+
+/// Connects, and says so where it takes long.
+pub(crate) async fn connect(url: &str, options: ConnectOptions, talk: &Talk) -> Result<Connection, Failure> {
+    let url: Url = url.parse().map_err(Failure::from)?;
+    let mut what = format!("the connection to {}", url.clone().without_options());
+    if url.transport() == postroad::url::Transport::Mem {
+        what.push_str(", which is inside this process");
+    }
+    talk.waiting(&what, postroad::connect_with(url, options)).await.map_err(|error| {
+        let is_refused = error.kind() == postroad::ErrorKind::Connect;
+        let mut failure = Failure::from(error);
+        if is_refused && failure.fix.is_empty() {
+            failure.fix = "start a server there: postroad serve URL --echo".to_owned();
+        }
+        failure
+    })
+}

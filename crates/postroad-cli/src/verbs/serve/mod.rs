@@ -1,0 +1,183 @@
+//! `postroad serve`: one process, any number of listeners.
+
+mod command;
+mod handle;
+
+use crate::args::Serve;
+use crate::failure::Failure;
+use crate::talk::{Talk, data_line};
+use handle::Handler;
+use postroad::transfer::{Existing, Store};
+use postroad::{Connection, Incoming, ListenOptions, Listener, escape};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Requests and bodies of all connections that are worked on at the same time. More wait unread.
+const WORK_COUNT_MAX: usize = 1024;
+
+/// How long what is open may take once the end was asked for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What all connections share.
+struct Server {
+    handler: Handler,
+    talk: Talk,
+    work: Arc<Semaphore>,
+    stopping: watch::Receiver<bool>,
+    connection_count: AtomicU64,
+    message_count: AtomicU64,
+}
+
+pub(crate) async fn run(verb: Serve, talk: Talk) -> Result<(), Failure> {
+    let handler = handler(&verb, talk)?;
+    let (stop, stopping) = watch::channel(false);
+    let server = Arc::new(Server {
+        handler,
+        talk,
+        work: Arc::new(Semaphore::new(WORK_COUNT_MAX)),
+        stopping,
+        connection_count: AtomicU64::new(0),
+        message_count: AtomicU64::new(0),
+    });
+    let options =
+        ListenOptions::new().with_connections_max(usize::try_from(verb.connections_max).unwrap_or(usize::MAX));
+    // All are opened before the first is announced: either everything is served or nothing is.
+    let mut listeners = Vec::new();
+    for url in &verb.urls {
+        listeners.push(postroad::listen_with(url, options.clone()).await?);
+    }
+    let mut tasks = JoinSet::new();
+    for listener in listeners {
+        announce(&listener, &talk)?;
+        tasks.spawn(accept(listener, Arc::clone(&server)));
+    }
+    tokio::select! {
+        () = interrupted() => {}
+        // A listener ends only where it failed.
+        Some(ended) = tasks.join_next() => ended.unwrap_or(Ok(()))?,
+    }
+    talk.say("stopping: no new connections, finishing what is open; once more to end at once");
+    stop.send_replace(true);
+    let drained = async { while tasks.join_next().await.is_some() {} };
+    let failure = tokio::select! {
+        () = drained => None,
+        () = interrupted() => Some(Failure::new("interrupted", "ended at once", "what was open was cut off")),
+        () = tokio::time::sleep(DRAIN_TIMEOUT) => {
+            Some(Failure::new("timeout", "ended without finishing", format!("it took longer than {DRAIN_TIMEOUT:?}")))
+        }
+    };
+    let (connections, messages) = (&server.connection_count, &server.message_count);
+    talk.say(&format!(
+        "served {} connections and {} messages, requests and files",
+        connections.load(Ordering::Relaxed),
+        messages.load(Ordering::Relaxed)
+    ));
+    failure.map_or(Ok(()), Err)
+}
+
+fn handler(verb: &Serve, talk: Talk) -> Result<Handler, Failure> {
+    if let Some(folder) = &verb.save {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let shown = escape::text(&folder.to_string_lossy());
+            Failure::file(format!("could not make the folder `{shown}`"), &error)
+        })?;
+        let existing = if verb.overwrite { Existing::Replace } else { Existing::Keep };
+        return Ok(Handler::Save(Store::new(folder, existing), talk));
+    }
+    if let Some(command) = &verb.exec {
+        return Ok(Handler::Exec(command::Runner::new(command, verb.exec_max, verb.exec_timeout)));
+    }
+    Ok(if verb.print { Handler::Print(talk) } else { Handler::Echo })
+}
+
+fn announce(listener: &Listener, talk: &Talk) -> Result<(), Failure> {
+    let url = listener.url().to_string();
+    if talk.is_json() {
+        return data_line(&json!({"schema": "postroad-serve/1", "listening": url}).to_string());
+    }
+    data_line(&format!("listening {url}"))
+}
+
+/// Ctrl-C, or what a service manager sends.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn accept(mut listener: Listener, server: Arc<Server>) -> Result<(), Failure> {
+    let mut stopping = server.stopping.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => {
+                connections.spawn(serve(accepted?, Arc::clone(&server)));
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// One connection from its beginning to its end.
+async fn serve(connection: Connection, server: Arc<Server>) {
+    server.connection_count.fetch_add(1, Ordering::Relaxed);
+    let mut stopping = server.stopping.clone();
+    let mut work = JoinSet::new();
+    let ended = loop {
+        // A permit first: without one nothing is received, and the peer is held back.
+        let Ok(permit) = Arc::clone(&server.work).acquire_owned().await else { break Ok(()) };
+        let incoming = loop {
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => break Ok(None),
+                Some(_) = work.join_next() => {}
+                incoming = connection.receive() => break incoming,
+            }
+        };
+        match incoming {
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+            Ok(Some(incoming)) => {
+                server.message_count.fetch_add(1, Ordering::Relaxed);
+                if let Some(later) = server.handler.handle(&connection, incoming).await {
+                    work.spawn(async move {
+                        later.await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+    };
+    while work.join_next().await.is_some() {}
+    let ended = match ended {
+        Ok(()) => connection.close().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
+        server.talk.say(&error.to_string());
+    }
+}
+
+/// What comes beside messages and requests, for the log.
+fn note(connection: &Connection, incoming: &Incoming, talk: &Talk) {
+    match incoming {
+        Incoming::PeerError { text, .. } => {
+            talk.say(&format!("{} reports: {}", connection.peer(), escape::text(text)));
+        }
+        Incoming::Refused(error) => talk.say(&format!("{}: {error}", connection.peer())),
+        _ => {}
+    }
+}
