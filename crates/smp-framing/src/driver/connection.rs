@@ -283,7 +283,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
             }
             self.take_units();
             // What the peer says may be what makes room, as a RESUME does.
-            if !self.machine.is_full() && self.poll_read(cx).is_ready() {
+            if self.machine.is_full() {
+                self.machine.excuse_silence(self.clock.refresh());
+            } else if self.poll_read(cx).is_ready() {
                 continue;
             }
             ready!(self.poll_timer(cx));
@@ -445,6 +447,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     /// For a driver that may not receive now: writes, and lets time pass.
     pub(super) fn poll_without_receiving(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let _written = self.poll_write(cx);
+        self.machine.excuse_silence(self.clock.refresh());
         self.poll_timer(cx)
     }
 

@@ -1,5 +1,6 @@
 //! A connection with a task of its own, and handles for as many tasks as there are.
 
+mod accounts;
 mod body;
 mod receiver;
 mod sender;
@@ -12,23 +13,14 @@ pub use sender::Sender;
 use super::Connection;
 use crate::machine::{BodyId, Command, UsageError};
 use crate::{Arguments, SendRules};
+use accounts::Accounts;
 use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 /// Requests of the handles that wait for the task.
 const REQUEST_COUNT_MAX: usize = 256;
-
-/// Above this many octets that the application has not taken, the peer is asked to pause.
-const UNDELIVERED_LEN_HIGH: usize = 1 << 20;
-/// At this many it is asked to go on.
-const UNDELIVERED_LEN_LOW: usize = 256 << 10;
-/// At this many nothing is read any more, whatever the peer thinks of PAUSE.
-const UNDELIVERED_LEN_MAX: usize = 4 << 20;
-/// What each item counts beside its payload.
-const ITEM_LEN: usize = 128;
 
 /// What a handle asks the task for.
 #[derive(Debug)]
@@ -47,21 +39,7 @@ enum Request {
 #[derive(Debug)]
 struct Shared {
     rules: SendRules,
-    /// Octets that were handed to a receiver and not taken from it.
-    undelivered_len: AtomicUsize,
-    /// Woken when a receiver took something that mattered, or is gone.
-    taken: Notify,
-}
-
-impl Shared {
-    /// The application took `len` octets.
-    fn take(&self, len: usize) {
-        let before = self.undelivered_len.fetch_sub(len, Ordering::AcqRel);
-        let crosses = |mark: usize| before > mark && before - len <= mark;
-        if crosses(UNDELIVERED_LEN_LOW) || crosses(UNDELIVERED_LEN_MAX) {
-            self.taken.notify_one();
-        }
-    }
+    accounts: Accounts,
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
@@ -69,7 +47,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
     /// as a [`BodyReceiver`], whatever the configuration's delivery.
     ///
     /// What the application has not taken is bounded: above 1 MiB the peer is asked to PAUSE, at 256 KiB to RESUME, and
-    /// at 4 MiB the carrier is read no more. A body that nobody reads counts too: read it, or drop its receiver.
+    /// at 4 MiB the carrier is read no more. A body that nobody reads counts too: read it, or drop its receiver. Only
+    /// while a body that was received is waited for, what comes before its next frame may wait unreceived up to
+    /// [`Limits::assembly_len_max`](crate::Limits::assembly_len_max), since the protocol cannot pause one message alone.
     ///
     /// When all senders and the receiver are dropped, the connection is closed in order.
     ///
@@ -77,11 +57,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
     #[must_use]
     pub fn spawn(mut self) -> (Sender, Receiver) {
         self.machine().deliver_frames();
-        let shared = Arc::new(Shared {
-            rules: self.machine().send_rules(),
-            undelivered_len: AtomicUsize::new(0),
-            taken: Notify::new(),
-        });
+        let unclaimed_len_max = self.machine().assembly_len_max();
+        let shared =
+            Arc::new(Shared { rules: self.machine().send_rules(), accounts: Accounts::new(unclaimed_len_max) });
         let (request_sender, requests) = mpsc::channel(REQUEST_COUNT_MAX);
         let (incoming, incoming_receiver) = mpsc::unbounded_channel();
         tokio::spawn(task::Task::new(self, requests, incoming, Arc::clone(&shared)).run());

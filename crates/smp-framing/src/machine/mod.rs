@@ -230,6 +230,18 @@ impl ConnectionMachine {
     }
 
     #[cfg(feature = "tokio")]
+    pub(crate) const fn assembly_len_max(&self) -> usize {
+        self.config.limits.assembly_len_max
+    }
+
+    /// The driver does not read, for reasons of its own: that the peer is not heard is not the peer's fault.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn excuse_silence(&mut self, now: Instant) {
+        self.advance_clock(now);
+        self.received_at = self.now;
+    }
+
+    #[cfg(feature = "tokio")]
     pub(crate) const fn send_rules(&self) -> SendRules {
         SendRules::new(&self.config)
     }

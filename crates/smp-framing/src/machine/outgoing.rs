@@ -233,7 +233,12 @@ impl Outgoing {
                 self.messages_len -= 1 + arguments.arguments_len();
                 out.put_unit(Code::Message, None, &arguments);
             }
+            let before = out.remaining();
             self.transmit_frames(out);
+            if out.remaining() == before && self.messages.is_empty() {
+                // What is left waits for an ID.
+                break;
+            }
         }
     }
 

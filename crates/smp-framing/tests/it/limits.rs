@@ -212,3 +212,19 @@ fn as_many_bodies_may_be_open_as_a_peer_takes() {
     table.transmit();
     table.machine.open_body(1, 0).unwrap();
 }
+
+#[test]
+fn a_large_message_waits_while_every_id_is_held_by_a_body() {
+    //= SMPF-L-OPEN-IDS SMPF-R7
+    let mut table = Table::new(with_limits(|limits| limits.open_ids_max = 2));
+    let bodies = [(); 2].map(|()| table.machine.open_body(1, 0).unwrap());
+    for body in bodies {
+        table.machine.feed_body(body, 0, bytes::Bytes::from_static(b"x")).unwrap();
+    }
+    assert_eq!(table.transmit_codes(), [Code::NewFrame; 2]);
+    table.send(vec![0; 2000]);
+    table.send("small");
+    assert_eq!(table.transmit_codes(), [Code::Message]);
+    table.machine.finish_body(bodies[0]).unwrap();
+    assert_eq!(table.transmit_codes(), [Code::LastFrame, Code::NewFrame, Code::LastFrame]);
+}

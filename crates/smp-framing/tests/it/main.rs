@@ -1,6 +1,8 @@
 //! The crate from outside: wire, machine, driver.
 
 mod connection;
+mod driver;
+mod fanout;
 mod handles;
 mod laws;
 mod limits;

@@ -1,11 +1,14 @@
 //! Messages of any length, as they come and go.
 
-use super::{ITEM_LEN, Request, Shared};
+use super::accounts::{BodyKey, ITEM_LEN};
+use super::{Request, Shared};
 use crate::driver::error::SendError;
 use crate::machine::{AbandonReason, BodyId, UsageError};
 use crate::{ARGC_MAX, Arguments};
 use bytes::{Bytes, BytesMut};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -100,14 +103,32 @@ impl BodyItem {
 pub struct BodyReceiver {
     items: mpsc::UnboundedReceiver<BodyItem>,
     shared: Arc<Shared>,
+    key: BodyKey,
+    is_waiting: bool,
     frame: Option<(u8, Arguments)>,
     count: usize,
     ended: Option<Result<(), BodyError>>,
 }
 
 impl BodyReceiver {
-    pub(super) const fn new(items: mpsc::UnboundedReceiver<BodyItem>, shared: Arc<Shared>) -> Self {
-        Self { items, shared, frame: None, count: 0, ended: None }
+    pub(super) const fn new(items: mpsc::UnboundedReceiver<BodyItem>, shared: Arc<Shared>, key: BodyKey) -> Self {
+        Self { items, shared, key, is_waiting: false, frame: None, count: 0, ended: None }
+    }
+
+    pub(super) fn claim(&self) {
+        self.shared.accounts.claim(self.key);
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<BodyItem>> {
+        let polled = self.items.poll_recv(cx);
+        if polled.is_pending() != self.is_waiting {
+            self.is_waiting = polled.is_pending();
+            self.shared.accounts.wait(self.is_waiting);
+        }
+        if let Poll::Ready(Some(item)) = &polled {
+            self.shared.accounts.take_body(self.key, item.charged_len());
+        }
+        polled
     }
 
     /// The next piece and the argument that it belongs to, from 0; `None` at the end. Pieces of one argument come in
@@ -123,11 +144,7 @@ impl BodyReceiver {
             if let Some(ended) = self.ended {
                 return ended.map(|()| None);
             }
-            let item = self.items.recv().await;
-            if let Some(item) = &item {
-                self.shared.take(item.charged_len());
-            }
-            match item {
+            match poll_fn(|cx| self.poll_item(cx)).await {
                 Some(BodyItem::Frame(arguments)) => {
                     self.count = self.count.max(arguments.count());
                     self.frame = Some((0, arguments));
@@ -186,8 +203,9 @@ impl BodyReceiver {
 impl Drop for BodyReceiver {
     fn drop(&mut self) {
         self.items.close();
-        while let Ok(item) = self.items.try_recv() {
-            self.shared.take(item.charged_len());
+        if self.is_waiting {
+            self.shared.accounts.wait(false);
         }
+        self.shared.accounts.close_body(self.key);
     }
 }

@@ -1,7 +1,8 @@
 //! The receiving end.
 
+use super::Shared;
+use super::accounts::ITEM_LEN;
 use super::body::BodyReceiver;
-use super::{ITEM_LEN, Shared};
 use crate::driver::error::ConnectionError;
 use crate::machine::ErrorReport;
 use crate::{Arguments, UserCode};
@@ -68,7 +69,10 @@ impl Receiver {
         let incoming = ready!(self.incoming.poll_recv(cx));
         Poll::Ready(incoming.transpose().inspect(|incoming| {
             if let Some(incoming) = incoming {
-                self.shared.take(incoming.charged_len());
+                self.shared.accounts.take(incoming.charged_len());
+                if let Incoming::Body(body) = incoming {
+                    body.claim();
+                }
             }
         }))
     }
@@ -80,9 +84,9 @@ impl Drop for Receiver {
         self.incoming.close();
         while let Ok(incoming) = self.incoming.try_recv() {
             if let Ok(incoming) = incoming {
-                self.shared.take(incoming.charged_len());
+                self.shared.accounts.take(incoming.charged_len());
             }
         }
-        self.shared.taken.notify_one();
+        self.shared.accounts.changed.notify_one();
     }
 }

@@ -1,8 +1,9 @@
 //! The task that owns the connection.
 
+use super::accounts::{BodyKey, Flow};
 use super::body::{BodyItem, BodyReceiver};
 use super::receiver::{Incoming, IncomingResult};
-use super::{Request, Shared, UNDELIVERED_LEN_HIGH, UNDELIVERED_LEN_LOW, UNDELIVERED_LEN_MAX};
+use super::{Request, Shared};
 use crate::driver::Connection;
 use crate::driver::error::ConnectionError;
 use crate::machine::{AbandonReason, Command, ErrorReport, Event, Frame};
@@ -12,7 +13,6 @@ use std::collections::hash_map::Entry;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
@@ -23,14 +23,14 @@ const STEPS_MAX: usize = 1024;
 pub(super) struct Task<C> {
     connection: Connection<C>,
     requests: mpsc::Receiver<Request>,
-    /// A request that found no room.
-    waiting: Option<Request>,
+    /// Requests may wait that were not asked for, as there was no room.
+    is_stalled: bool,
     senders_gone: bool,
     incoming: mpsc::UnboundedSender<IncomingResult>,
-    bodies: HashMap<u16, mpsc::UnboundedSender<BodyItem>>,
+    bodies: HashMap<u16, (BodyKey, mpsc::UnboundedSender<BodyItem>)>,
     flushes: Vec<oneshot::Sender<()>>,
     closes: Vec<oneshot::Sender<()>>,
-    is_pausing_peer: bool,
+    flow: Flow,
     shared: Arc<Shared>,
 }
 
@@ -44,13 +44,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         Self {
             connection,
             requests,
-            waiting: None,
+            is_stalled: false,
             senders_gone: false,
             incoming,
             bodies: HashMap::new(),
             flushes: Vec::new(),
             closes: Vec::new(),
-            is_pausing_peer: false,
+            flow: Flow::Free,
             shared,
         }
     }
@@ -59,9 +59,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         let shared = Arc::clone(&self.shared);
         loop {
             // The future of a `Notify` has to be kept while it waits, or a wake-up would be lost.
-            let mut taken = pin!(shared.taken.notified());
+            let mut changed = pin!(shared.accounts.changed.notified());
             let ended = poll_fn(|cx| {
-                if taken.as_mut().poll(cx).is_ready() {
+                if changed.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
                 self.poll(cx).map(Some)
@@ -82,9 +82,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         for _ in 0..STEPS_MAX {
             self.poll_requests(cx);
-            self.update_pause();
-            if self.undelivered_len() >= UNDELIVERED_LEN_MAX {
-                if self.connection.poll_without_receiving(cx).is_pending() {
+            self.update_flow();
+            if self.flow == Flow::Stop {
+                if self.connection.poll_without_receiving(cx).is_pending() && !self.can_go_on() {
                     return Poll::Pending;
                 }
                 continue;
@@ -107,9 +107,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         Poll::Pending
     }
 
-    /// True where a request that waited for room has room now.
+    /// True where requests that waited for room have room now.
     fn can_go_on(&mut self) -> bool {
-        self.waiting.is_some() && self.has_room()
+        self.is_stalled && self.has_room()
     }
 
     fn has_room(&mut self) -> bool {
@@ -118,20 +118,14 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
     }
 
     fn poll_requests(&mut self, cx: &mut Context<'_>) {
-        while self.has_room() {
-            let request = match self.waiting.take() {
-                Some(request) => request,
-                None if self.senders_gone => break,
-                None => match self.requests.poll_recv(cx) {
-                    Poll::Ready(Some(request)) => request,
-                    Poll::Ready(None) => {
-                        self.senders_gone = true;
-                        break;
-                    }
-                    Poll::Pending => break,
-                },
-            };
-            self.execute(request);
+        self.is_stalled = !self.has_room();
+        while !self.is_stalled && !self.senders_gone {
+            match self.requests.poll_recv(cx) {
+                Poll::Ready(Some(request)) => self.execute(request),
+                Poll::Ready(None) => self.senders_gone = true,
+                Poll::Pending => break,
+            }
+            self.is_stalled = !self.has_room();
         }
         let nobody_is_left = self.senders_gone && self.incoming.is_closed();
         if (!self.closes.is_empty() || nobody_is_left) && self.connection.machine().body_count() == 0 {
@@ -166,19 +160,14 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         };
     }
 
-    fn undelivered_len(&self) -> usize {
-        self.shared.undelivered_len.load(Ordering::Acquire)
-    }
-
     //= SMPF-B-BACKPRESSURE
-    fn update_pause(&mut self) {
-        let len = self.undelivered_len();
-        if !self.is_pausing_peer && len > UNDELIVERED_LEN_HIGH {
-            self.is_pausing_peer = true;
-            self.connection.pause_peer();
-        } else if self.is_pausing_peer && len <= UNDELIVERED_LEN_LOW {
-            self.is_pausing_peer = false;
-            self.connection.resume_peer();
+    fn update_flow(&mut self) {
+        let before = self.flow;
+        self.flow = self.shared.accounts.update_flow();
+        match (before, self.flow) {
+            (Flow::Free, Flow::Pause | Flow::Stop) => self.connection.pause_peer(),
+            (Flow::Pause | Flow::Stop, Flow::Free) => self.connection.resume_peer(),
+            _ => {}
         }
     }
 
@@ -210,9 +199,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
 
     fn hand_over(&mut self, incoming: Incoming) {
         let len = incoming.charged_len();
-        self.shared.undelivered_len.fetch_add(len, Ordering::AcqRel);
+        self.shared.accounts.queue(len);
         if self.incoming.send(Ok(incoming)).is_err() {
-            self.shared.undelivered_len.fetch_sub(len, Ordering::AcqRel);
+            self.shared.accounts.take(len);
         }
     }
 
@@ -220,8 +209,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         let Frame { code, ident, arguments } = frame;
         if let Entry::Vacant(entry) = self.bodies.entry(ident.id) {
             let (items, items_receiver) = mpsc::unbounded_channel();
-            entry.insert(items);
-            self.hand_over(Incoming::Body(BodyReceiver::new(items_receiver, Arc::clone(&self.shared))));
+            let key = self.shared.accounts.open_body();
+            entry.insert((key, items));
+            self.hand_over(Incoming::Body(BodyReceiver::new(items_receiver, Arc::clone(&self.shared), key)));
         }
         self.push_body(ident.id, BodyItem::Frame(arguments));
         if code == Code::LastFrame {
@@ -229,13 +219,11 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         }
     }
 
+    /// Counts before it sends: what is taken was counted. A body that was dropped counts nothing and takes nothing.
     fn push_body(&mut self, id: u16, item: BodyItem) {
-        if let Some(items) = self.bodies.get(&id) {
-            let len = item.charged_len();
-            self.shared.undelivered_len.fetch_add(len, Ordering::AcqRel);
-            if items.send(item).is_err() {
-                self.shared.undelivered_len.fetch_sub(len, Ordering::AcqRel);
-            }
+        if let Some((key, items)) = self.bodies.get(&id) {
+            self.shared.accounts.queue_body(*key, item.charged_len());
+            let _dropped_by_the_application = items.send(item);
         }
     }
 
