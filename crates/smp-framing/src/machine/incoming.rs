@@ -152,11 +152,12 @@ impl ConnectionMachine {
             Code::Stop => self.take_stop(arguments),
             //= SMPF-R15
             Code::Pause => {
-                self.paused_at = self.paused_at.or(Some(self.now));
+                self.is_paused = true;
                 self.events.push_back(Event::Pause(arguments));
             }
             Code::Resume => {
-                self.paused_at = None;
+                self.is_paused = false;
+                self.held_since = None;
                 self.events.push_back(Event::Resume(arguments));
             }
             other => match UserCode::try_from(other) {

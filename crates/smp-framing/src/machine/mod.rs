@@ -46,8 +46,10 @@ pub struct ConnectionMachine {
     reassembler: Reassembler,
     small_units: SmallUnits,
     events: VecDeque<Event>,
-    /// Since when the peer keeps us paused.
-    paused_at: Option<Instant>,
+    /// The peer keeps us paused.
+    is_paused: bool,
+    /// Since when that holds something back.
+    held_since: Option<Instant>,
     is_pausing_peer: bool,
     application_pauses: bool,
     /// After a fatal fault what comes is not looked at.
@@ -94,7 +96,8 @@ impl ConnectionMachine {
             reassembler: Reassembler::new(&config),
             small_units: SmallUnits::new(config.limits.small_units_per_second_max),
             events: VecDeque::new(),
-            paused_at: None,
+            is_paused: false,
+            held_since: None,
             is_pausing_peer: false,
             application_pauses: false,
             stop_reading: false,
@@ -188,7 +191,7 @@ impl ConnectionMachine {
     /// True while the peer keeps us paused.
     #[must_use]
     pub const fn is_paused(&self) -> bool {
-        self.paused_at.is_some()
+        self.is_paused
     }
 
     /// True where the machine takes no octets until events were polled.
@@ -378,7 +381,9 @@ impl Machine for ConnectionMachine {
         let before = out.remaining();
         match self.phase {
             Phase::Open | Phase::Draining(_) => {
-                self.outgoing.transmit(self.paused_at.is_none(), out);
+                self.outgoing.transmit(!self.is_paused, out);
+                let is_holding = self.is_paused && self.outgoing.has_data();
+                self.held_since = is_holding.then(|| self.held_since.unwrap_or(self.now));
                 self.stop_where_drained(out);
             }
             Phase::Stopped(..) | Phase::StoppedByPeer(_) | Phase::Closed => {}

@@ -215,6 +215,7 @@ impl Outgoing {
         let at = self.larges.iter().position(|large| large.body == body).ok_or(UsageError::NoSuchBody)?;
         let id = self.larges.remove(at).and_then(|large| large.id);
         if let Some(id) = id {
+            self.ids_in_use.remove(&id);
             self.ids_to_reuse.push_back(id);
         }
         Ok(id)

@@ -22,8 +22,7 @@ impl ConnectionMachine {
 
     /// Only what waits makes a pause too long.
     fn paused_deadline(&self) -> Option<Instant> {
-        let paused_at = self.paused_at.filter(|_| self.outgoing.has_data())?;
-        Some(paused_at + self.config.limits.paused_timeout)
+        self.held_since.map(|since| since + self.config.limits.paused_timeout)
     }
 
     pub(super) fn fire_timers(&mut self) {
@@ -52,7 +51,7 @@ impl ConnectionMachine {
             //= SMPF-L-PAUSED
             TimerReason::Paused => {
                 let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-                let since = self.paused_at.take().unwrap_or(self.now);
+                let since = self.held_since.take().unwrap_or(self.now);
                 let exceeded = LimitExceeded {
                     limit: Limit::Paused,
                     max: millis(self.config.limits.paused_timeout),
