@@ -16,6 +16,7 @@ use crate::{Arguments, SendRules};
 use accounts::Accounts;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,8 +28,9 @@ const REQUEST_COUNT_MAX: usize = 256;
 enum Request {
     Message(Arguments),
     Control(Command),
-    OpenBody(u8, oneshot::Sender<Result<BodyId, UsageError>>),
+    OpenBody { count: u8, first_number: u32, answer: oneshot::Sender<Result<BodyId, UsageError>> },
     FeedBody(BodyId, u8, Bytes),
+    FinishBodyWith(BodyId, u8, Bytes),
     FinishBody(BodyId),
     AbandonBody(BodyId),
     Flush(oneshot::Sender<()>),
@@ -40,6 +42,8 @@ enum Request {
 struct Shared {
     rules: SendRules,
     accounts: Accounts,
+    /// Looked at whenever the accounts changed.
+    is_aborted: AtomicBool,
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
@@ -58,8 +62,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
     pub fn spawn(mut self) -> (Sender, Receiver) {
         self.machine().deliver_frames();
         let unclaimed_len_max = self.machine().assembly_len_max();
-        let shared =
-            Arc::new(Shared { rules: self.machine().send_rules(), accounts: Accounts::new(unclaimed_len_max) });
+        let (rules, accounts) = (self.machine().send_rules(), Accounts::new(unclaimed_len_max));
+        let shared = Arc::new(Shared { rules, accounts, is_aborted: AtomicBool::new(false) });
         let (request_sender, requests) = mpsc::channel(REQUEST_COUNT_MAX);
         let (incoming, incoming_receiver) = mpsc::unbounded_channel();
         tokio::spawn(task::Task::new(self, requests, incoming, Arc::clone(&shared)).run());

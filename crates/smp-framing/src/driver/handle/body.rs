@@ -37,6 +37,21 @@ impl BodySender {
         self.requests.send(Request::FeedBody(self.id, index, payload)).await.map_err(|_| SendError::Closed)
     }
 
+    /// Appends to argument `index` and ends the body, in one step: what fits one frame then is in the LAST FRAME, and a
+    /// body of which nothing was written before is that frame alone.
+    ///
+    /// # Errors
+    /// [`SendError`]; the body is given up then.
+    pub async fn finish_with(mut self, index: u8, payload: Bytes) -> Result<(), SendError> {
+        if index >= self.count {
+            return Err(UsageError::NoSuchArgument { index, count: self.count }.into());
+        }
+        let permit = self.requests.reserve().await.map_err(|_| SendError::Closed)?;
+        permit.send(Request::FinishBodyWith(self.id, index, payload));
+        self.is_done = true;
+        Ok(())
+    }
+
     /// Ends the body: the peer has it whole when it has the last frame.
     ///
     /// # Errors

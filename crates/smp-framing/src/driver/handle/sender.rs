@@ -5,6 +5,7 @@ use crate::driver::error::SendError;
 use crate::machine::{Command, ErrorReport, UsageError};
 use crate::{Arguments, Code, UserCode};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot};
 
 /// Sends on a connection, from any number of tasks: clone it. Cheap to clone.
@@ -92,7 +93,15 @@ impl Sender {
     /// [`SendError::Usage`] where the mode has no frames, there are too many arguments or too many bodies are open;
     /// [`SendError::Closed`].
     pub async fn open_body(&self, count: u8) -> Result<BodySender, SendError> {
-        let id = self.ask(|answer| Request::OpenBody(count, answer)).await??;
+        self.open_body_at(count, 0).await
+    }
+
+    /// [`open_body`](Self::open_body) for a sender that relays the middle of something: frames count from `first_number`.
+    ///
+    /// # Errors
+    /// As `open_body`.
+    pub async fn open_body_at(&self, count: u8, first_number: u32) -> Result<BodySender, SendError> {
+        let id = self.ask(|answer| Request::OpenBody { count, first_number, answer }).await??;
         Ok(BodySender::new(id, count, self.requests.clone()))
     }
 
@@ -109,6 +118,13 @@ impl Sender {
     pub async fn close(&self) {
         // An error says that the connection ended before, which is what was wanted.
         let _ended = self.ask(Request::Close).await;
+    }
+
+    /// Ends the connection at once, whatever the peer does: what is queued is lost, the carrier is dropped, and the
+    /// receiver gets an error with [`CloseReason::Aborted`](crate::machine::CloseReason::Aborted).
+    pub fn abort(&self) {
+        self.shared.is_aborted.store(true, Ordering::Release);
+        self.shared.accounts.changed.notify_one();
     }
 
     /// True once the connection has ended.

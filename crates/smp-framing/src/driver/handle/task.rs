@@ -6,13 +6,14 @@ use super::receiver::{Incoming, IncomingResult};
 use super::{Request, Shared};
 use crate::driver::Connection;
 use crate::driver::error::ConnectionError;
-use crate::machine::{AbandonReason, Command, ErrorReport, Event, Frame};
+use crate::machine::{AbandonReason, CloseReason, Command, ErrorReport, Event, Frame};
 use crate::{Arguments, Code};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
@@ -68,6 +69,10 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
             })
             .await;
             match ended {
+                None if shared.is_aborted.load(Ordering::Acquire) => {
+                    let _nobody_listens = self.incoming.send(Err(ConnectionError::Ended(CloseReason::Aborted)));
+                    break;
+                }
                 None => {}
                 Some(Ok(())) => break,
                 Some(Err(error)) => {
@@ -139,14 +144,17 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         let _too_late = match request {
             Request::Message(arguments) => machine.send(arguments),
             Request::Control(command) => self.connection.command(command),
-            Request::OpenBody(count, answer) => {
-                if let Err(Ok(id)) = answer.send(machine.open_body(count, 0)) {
+            Request::OpenBody { count, first_number, answer } => {
+                if let Err(Ok(id)) = answer.send(machine.open_body(count, first_number)) {
                     // Nobody waits for it any more.
                     let _never_begun = machine.abandon_body(id);
                 }
                 Ok(())
             }
             Request::FeedBody(id, index, payload) => machine.feed_body(id, index, payload),
+            Request::FinishBodyWith(id, index, payload) => {
+                machine.feed_body(id, index, payload).and_then(|()| machine.finish_body(id))
+            }
             Request::FinishBody(id) => machine.finish_body(id),
             Request::AbandonBody(id) => machine.abandon_body(id),
             Request::Flush(answer) => {
