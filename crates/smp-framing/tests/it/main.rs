@@ -7,4 +7,6 @@ mod handles;
 mod laws;
 mod limits;
 mod machine;
+mod own_vectors;
 mod table;
+mod vectors;
