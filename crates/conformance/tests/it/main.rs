@@ -11,3 +11,4 @@
 mod cases;
 mod command;
 mod faults;
+mod simulation;
