@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 pub(crate) struct Stream {
     pub(crate) head: Message,
     pieces: VecDeque<(u8, Bytes)>,
-    receiver: Option<BodyReceiver>,
+    /// On the heap, since what holds a stream is moved about.
+    receiver: Option<Box<BodyReceiver>>,
     content_index: u8,
     trailer: BytesMut,
     trailer_len_max: usize,
@@ -124,6 +125,7 @@ impl Stream {
             let why = format!("a body has a tag, its head, content and trailer: at least 3 arguments, not {count}");
             return Err(Error::new(ErrorKind::Protocol, "dropped a body that came", why));
         };
+        let receiver = receiver.map(Box::new);
         Ok(Self {
             head: (0..head_count).map(|_| Bytes::new()).collect(),
             pieces,

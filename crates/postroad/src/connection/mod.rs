@@ -53,6 +53,9 @@ pub(crate) struct Inner {
     _place: Option<OwnedSemaphorePermit>,
 }
 
+/// How long a closing connection leaves what came to whoever receives, before it drops what finds no place.
+const RECEIVE_GRACE: Duration = Duration::from_secs(2);
+
 /// Refusals of dropped requests that may wait for room at the same time.
 const REFUSALS_MAX: usize = 64;
 
@@ -265,13 +268,19 @@ impl Connection {
     }
 
     /// Sends what is queued, waits for open bodies of this end to be finished, says goodbye, and waits until the peer has
-    /// closed too, 5 s at most. What came before can still be received, up to [`Limits::incoming_count_max`] things.
+    /// closed too, 5 s at most. What came before can still be received, up to [`Limits::incoming_count_max`] things where
+    /// nobody receives at the same time.
     ///
     /// # Errors
     /// Why the connection broke, where it did before all of that.
     pub async fn close(&self) -> Result<(), Error> {
-        self.inner.sender.close().await;
         let table = &self.inner.table;
+        let mut closing = core::pin::pin!(self.inner.sender.close());
+        if tokio::time::timeout(RECEIVE_GRACE, &mut closing).await.is_err() {
+            // What nobody receives would keep the peer's goodbye from being read.
+            table.begin_to_drop();
+            closing.await;
+        }
         table.wait_for_end().await;
         match table.end.get() {
             Some(Some(error)) => Err(error.clone()),

@@ -71,9 +71,14 @@ impl Table {
         self.places.available_permits() == 0
     }
 
+    /// From now on what finds no place in the queue is dropped, so that the end is reached.
+    pub(super) fn begin_to_drop(&self) {
+        self.closing.send_replace(true);
+    }
+
     /// This end has closed the connection: waits until it is known how it ended.
     pub(super) async fn wait_for_end(&self) {
-        self.closing.send_replace(true);
+        self.begin_to_drop();
         let mut ended = self.ended.subscribe();
         // The sender lives as long as `self`, so this cannot fail.
         let _ended = ended.wait_for(|ended| *ended).await;
