@@ -1,0 +1,17 @@
+//! The real binary, as a user runs it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+mod copying;
+mod demo;
+mod inspecting;
+mod messages;
+mod papers;
+mod support;
+mod usage;
