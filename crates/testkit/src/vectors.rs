@@ -8,8 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-/// Why vectors could not be used.
-#[derive(Debug)]
+/// Why vectors could not be used. Its `Debug` form is the text for people too, as tests unwrap it.
 pub enum VectorError {
     /// They are not there, and this run needs them.
     Missing {
@@ -43,6 +42,12 @@ impl core::fmt::Display for VectorError {
             Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Malformed { what, reason } => write!(f, "{what}: {reason}"),
         }
+    }
+}
+
+impl core::fmt::Debug for VectorError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        core::fmt::Display::fmt(self, f)
     }
 }
 
