@@ -162,7 +162,7 @@ impl TcpConfig {
     }
 }
 
-/// Connects to `host:port`, a name or a number ("localhost:7001", "[::1]:7001").
+/// Connects to `host:port`, a name or a number (`localhost:7001`, `[::1]:7001`).
 ///
 /// Every address of a name is tried in turn; each gets its share of the time that is left.
 ///

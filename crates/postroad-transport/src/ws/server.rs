@@ -56,7 +56,7 @@ impl ServerConfig {
         self
     }
 
-    /// Lets browser pages of these origins in as well ("https://example.org"). A page whose origin is the host that was
+    /// Lets browser pages of these origins in as well (`https://example.org`). A page whose origin is the host that was
     /// asked for is let in anyway, and so is a request without `Origin`: programs send none.
     #[must_use]
     pub fn with_allowed_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {

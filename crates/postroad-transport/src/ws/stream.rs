@@ -290,11 +290,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 
     /// Waits for the peer's close, or for data that somebody else must take first, or for the time to be up.
     fn poll_peer_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.poll_incoming(cx, true).is_ready() {
-            wake_other(&mut self.reader, cx);
+        let came = self.poll_incoming(cx, true);
+        // A reader in another task has lost its place at the socket; woken, it takes it again, or sees what came.
+        wake_other(&mut self.reader, cx);
+        if came.is_ready() {
             return Poll::Ready(());
         }
-        wake_other(&mut self.reader, cx);
         let Closing::Sent(timer) = &mut self.closing else { return Poll::Ready(()) };
         if timer.as_mut().poll(cx).is_ready() {
             tracing::debug!(address = %self.address, "peer did not answer the close of the WebSocket in time");

@@ -195,6 +195,7 @@ async fn a_close_is_an_end_and_a_cut_is_an_error() {
     let error = soon(server.read_to_end(&mut Vec::new())).await.unwrap_err();
     assert_eq!(CarrierError::from_io(&error).unwrap().kind(), ErrorKind::Truncated, "{error}");
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+    assert!(error.to_string().contains("the client: peer ended the connection without closing TLS"), "{error}");
 }
 
 #[tokio::test]

@@ -314,6 +314,27 @@ async fn a_reader_waiting_in_another_task_sees_the_end_that_a_shutdown_brings() 
 }
 
 #[tokio::test]
+async fn a_shutdown_that_is_given_up_does_not_leave_the_reader_asleep() {
+    for role in ROLES {
+        let (ours, mut theirs) = ends(role, ws::Limits::default()).await;
+        let (mut reader, mut writer) = tokio::io::split(ours);
+        let reading = tokio::spawn(async move {
+            let mut got = Vec::new();
+            reader.read_to_end(&mut got).await.map(|_| got)
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let cut = tokio::time::timeout(Duration::from_millis(50), writer.shutdown()).await;
+        assert!(cut.is_err());
+        theirs.send(Message::binary(&b"late"[..])).await.unwrap();
+        let peer = tokio::spawn(async move { while let Some(Ok(_)) = theirs.next().await {} });
+        assert_eq!(soon(reading).await.unwrap().unwrap(), b"late");
+        // Taken up again it ends the connection, which is what the peer waits for if it is a client.
+        soon(writer.shutdown()).await.unwrap();
+        soon(peer).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_writer_that_waits_is_not_forgotten_when_the_reader_answers_pings() {
     for role in ROLES {
         let (ours, mut theirs) = ends(role, ws::Limits::default()).await;

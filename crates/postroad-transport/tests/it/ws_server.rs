@@ -60,29 +60,31 @@ async fn a_request_that_drips_in_byte_by_byte_is_served() {
 }
 
 #[tokio::test]
-async fn an_answer_that_drips_in_with_data_behind_it_loses_nothing() {
-    let (near, mut far) = tokio::io::duplex(1);
-    let server = async move {
-        let head = read_head(&mut far).await;
-        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap().to_owned();
-        let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: WebSocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
-        );
-        for byte in answer.as_bytes().iter().chain(b"\x82\x05hello") {
-            far.write_all(&[*byte]).await.unwrap();
-        }
-        far
-    };
-    let config = ws::ClientConfig::new();
-    let client = async {
-        let mut ours = ws::handshake(near, "peer:1", &config).await.unwrap();
-        let mut got = [0; 5];
-        ours.read_exact(&mut got).await.unwrap();
-        got
-    };
-    let (got, _far) = soon(async { tokio::join!(client, server) }).await;
-    assert_eq!(&got, b"hello");
+async fn an_answer_with_data_behind_it_loses_nothing_in_drips_or_at_once() {
+    for write_len in [1, 10_000] {
+        let (near, mut far) = tokio::io::duplex(write_len);
+        let server = async move {
+            let head = read_head(&mut far).await;
+            let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap().to_owned();
+            let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: WebSocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+            );
+            for chunk in [answer.as_bytes(), b"\x82\x05hello"].concat().chunks(write_len) {
+                far.write_all(chunk).await.unwrap();
+            }
+            far
+        };
+        let config = ws::ClientConfig::new();
+        let client = async {
+            let mut ours = ws::handshake(near, "peer:1", &config).await.unwrap();
+            let mut got = [0; 5];
+            ours.read_exact(&mut got).await.unwrap();
+            got
+        };
+        let (got, _far) = soon(async { tokio::join!(client, server) }).await;
+        assert_eq!(&got, b"hello");
+    }
 }
 
 #[tokio::test]
