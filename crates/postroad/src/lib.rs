@@ -33,3 +33,8 @@ pub use url::{Url, UrlError};
 /// A development CA and certificates of one's own.
 #[cfg(feature = "dev-certs")]
 pub use postroad_transport::dev_certs;
+
+/// The example of the repository's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct RepositoryReadme;
