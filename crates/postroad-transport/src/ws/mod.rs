@@ -10,6 +10,7 @@
 //!
 //! A server refuses browser pages of other origins unless they are allowed by name; programs send no `Origin` and pass.
 
+mod adapter;
 mod client;
 mod config;
 mod head;
