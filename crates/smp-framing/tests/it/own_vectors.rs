@@ -1,4 +1,5 @@
 //! The repository's own vectors: the examples of `docs/wire/smp-framing.md`. What its head says about them must hold.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 use crate::vectors::support::*;
 use serde_json::Value;
