@@ -1,4 +1,4 @@
-//! Message protocols over any road: one URL, one message API.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod body;
@@ -38,3 +38,14 @@ pub use postroad_transport::dev_certs;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct RepositoryReadme;
+
+/// The examples of the guide, compiled.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/getting-started.md")]
+    struct GettingStarted;
+    #[doc = include_str!("../../../docs/guide/files.md")]
+    struct Files;
+    #[doc = include_str!("../../../docs/guide/tls.md")]
+    struct Tls;
+}

@@ -10,6 +10,7 @@
 
 mod copying;
 mod demo;
+mod guide;
 mod inspecting;
 mod messages;
 mod papers;

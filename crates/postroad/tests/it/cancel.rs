@@ -61,6 +61,15 @@ async fn a_dropped_request_frees_its_place_and_its_reply_is_dropped() {
 }
 
 #[tokio::test]
+async fn dropped_requests_that_nobody_answers_hold_no_place() {
+    let pair = pair("smp+tcp").await;
+    for turn in 1..50 {
+        assert!(poll_and_drop(turn % 5, pair.client.request("anyone?")).await.is_none());
+    }
+    assert_eq!(pair.client.statistics().requests_in_flight_count, 0);
+}
+
+#[tokio::test]
 async fn a_dropped_send_has_sent_all_of_its_message_or_nothing() {
     let pair = pair("smp+tcp").await;
     let sender = pair.client.clone();

@@ -13,6 +13,7 @@ mod cancel;
 mod close;
 mod convention;
 mod files;
+mod guide;
 mod limits;
 mod messages;
 mod refusals;
