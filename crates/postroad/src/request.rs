@@ -154,25 +154,31 @@ impl RequestWriter {
         }
     }
 
-    /// Ends the content with a trailer, which may be empty, and waits for the reply, as long as the connection's options
-    /// say.
+    /// Ends the content with a trailer, which may be empty, and waits for the reply. The time-out of the connection's
+    /// options runs from when the carrier has taken all of the content, however long that takes.
     ///
     /// # Errors
     /// As [`Connection::request`].
     pub async fn finish(self, trailer: impl Into<Bytes>) -> Result<Message, Error> {
         let Self { connection, body, mut place, early, _permit } = self;
         let inner = &connection.inner;
-        let timeout = inner.request_timeout();
-        let answered = async {
-            let answer = match early {
-                Some(answer) => answer,
-                None => {
-                    body.finish_with(trailer).await?;
-                    (&mut place.answer).await.unwrap_or_else(|_| Err(inner.table_end_error()))
+        let ended = || Err(inner.table_end_error());
+        let answer = match early {
+            Some(answer) => answer,
+            None => {
+                body.finish_with(trailer).await?;
+                tokio::select! {
+                    biased;
+                    answer = &mut place.answer => answer.unwrap_or_else(|_| ended()),
+                    flushed = connection.flush() => {
+                        flushed?;
+                        let timeout = inner.request_timeout();
+                        let answered = tokio::time::timeout(timeout, &mut place.answer).await;
+                        answered.map_err(|_| inner.no_reply(timeout))?.unwrap_or_else(|_| ended())
+                    }
                 }
-            };
-            Reply::new(answer?, &connection).into_message(inner.message_len_max()).await
+            }
         };
-        tokio::time::timeout(timeout, answered).await.unwrap_or_else(|_| Err(inner.no_reply(timeout)))
+        Reply::new(answer?, &connection).into_message(inner.message_len_max()).await
     }
 }

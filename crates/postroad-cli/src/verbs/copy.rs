@@ -8,6 +8,8 @@ use postroad::transfer::{Existing, Progress, Transfer, fetch_file, send_file};
 use postroad::{ConnectOptions, ErrorKind, escape};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Which way it goes.
 enum Plan {
@@ -26,19 +28,45 @@ pub(crate) async fn run(verb: Copy, talk: Talk) -> Result<(), Failure> {
     };
     let connection = super::connect(url, options.require(postroad::Capability::Bodies), &talk).await?;
     let bar = Bar::new(&talk);
-    let mut progress = |progress: Progress| bar.show(progress);
-    let copied = match &plan {
-        Plan::Upload { path, name, .. } => send_file(&connection, path, name, &mut progress).await,
-        Plan::Download { path, name, .. } => {
-            let existing = if verb.force { Existing::Replace } else { Existing::Keep };
-            fetch_file(&connection, name, path, existing, &mut progress).await
+    let done_len = AtomicU64::new(0);
+    let mut progress = |progress: Progress| {
+        done_len.store(progress.done_len, Ordering::Relaxed);
+        bar.show(progress);
+    };
+    let copying = async {
+        match &plan {
+            Plan::Upload { path, name, .. } => send_file(&connection, path, name, &mut progress).await,
+            Plan::Download { path, name, .. } => {
+                let existing = if verb.force { Existing::Replace } else { Existing::Keep };
+                fetch_file(&connection, name, path, existing, &mut progress).await
+            }
         }
+    };
+    let copied = tokio::select! {
+        copied = copying => copied,
+        never = say_when_it_stands(&done_len, connection.peer(), talk) => match never {},
     };
     bar.clear();
     let transfer = copied.map_err(|error| explain(error, &plan))?;
     // Both ends have checked the content: how the connection ends changes nothing.
     let _ended_otherwise = connection.close().await;
     tell(&transfer, &talk)
+}
+
+/// Says so, once for each time that nothing moves for two seconds.
+async fn say_when_it_stands(done_len: &AtomicU64, peer: &str, talk: Talk) -> std::convert::Infallible {
+    let (mut before, mut has_said) = (u64::MAX, false);
+    loop {
+        let now = done_len.load(Ordering::Relaxed);
+        if now != before {
+            has_said = false;
+        } else if !has_said {
+            has_said = true;
+            talk.say(&format!("waiting for {peer}, {} so far", human_octets(now)));
+        }
+        before = now;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
 }
 
 fn plan(verb: &Copy) -> Result<Plan, Failure> {

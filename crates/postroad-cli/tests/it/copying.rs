@@ -131,6 +131,25 @@ fn an_interrupted_copy_cleans_up_behind_itself() {
     assert!(names_in(&mine).is_empty());
 }
 
+/// A server that takes the connection and then nothing more.
+#[test]
+fn a_copy_that_stands_still_says_what_it_waits_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("smp+tcp://{}", listener.local_addr().unwrap());
+    let mut copying =
+        crate::support::postroad().args(["copy", file.to_str().unwrap(), &url]).stderr(Stdio::piped()).spawn().unwrap();
+    let _silent = listener.accept().unwrap();
+    std::thread::sleep(Duration::from_secs(5));
+    crate::support::signal(copying.id(), "INT");
+    let mut error = String::new();
+    std::io::Read::read_to_string(&mut copying.stderr.take().unwrap(), &mut error).unwrap();
+    assert_eq!(copying.wait().unwrap().code(), Some(1));
+    assert_eq!(error.matches("waiting for 127.0.0.1").count(), 1, "{error}");
+}
+
 #[test]
 fn copies_that_cannot_be_are_refused() {
     bad(&["copy", "a", "b"], 2);

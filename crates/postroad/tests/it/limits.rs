@@ -109,3 +109,33 @@ async fn settings_that_cannot_be_are_refused_and_never_bent() {
     let none = ListenOptions::new().with_connections_max(0);
     assert!(postroad::listen_with("smp+tcp://127.0.0.1:0", none).await.is_err());
 }
+
+/// Peers that connect and say nothing hold up nobody else.
+#[tokio::test]
+async fn silent_peers_do_not_hold_up_the_handshakes_of_others() {
+    use postroad::dev_certs::DevCa;
+    let ca = DevCa::generate().unwrap();
+    let identity = ca.issue_server(&["localhost"]).unwrap();
+    let mut limits = Limits::default();
+    limits.handshake_timeout = Duration::from_secs(1);
+    let options =
+        ListenOptions::new().with_limits(limits).with_identity_pem(identity.certificate_pem, identity.key_pem);
+    let mut listener = postroad::listen_with("smp+wss://localhost:0", options).await.unwrap();
+    let url = listener.url().clone();
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(tokio::net::TcpStream::connect(("localhost", url.port().unwrap())).await.unwrap());
+    }
+    let started = std::time::Instant::now();
+    let connecting = postroad::connect_with(&url, postroad::ConnectOptions::new().with_ca_pem(ca.certificate_pem()));
+    let (client, server) = tokio::join!(within(5, connecting), within(5, listener.accept()));
+    spawn_echo(server.unwrap());
+    assert!(client.unwrap().request("in").await.is_ok());
+    assert!(started.elapsed() < Duration::from_millis(900), "it waited for the silent ones: {:?}", started.elapsed());
+    within(10, async {
+        while listener.failed_count() < 50 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}

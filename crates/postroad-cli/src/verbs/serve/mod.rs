@@ -138,8 +138,6 @@ async fn serve(connection: Connection, server: Arc<Server>) {
     let mut stopping = server.stopping.clone();
     let mut work = JoinSet::new();
     let ended = loop {
-        // A permit first: without one nothing is received, and the peer is held back.
-        let Ok(permit) = Arc::clone(&server.work).acquire_owned().await else { break Ok(()) };
         let incoming = loop {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => break Ok(None),
@@ -152,6 +150,8 @@ async fn serve(connection: Connection, server: Arc<Server>) {
             Err(error) => break Err(error),
             Ok(Some(incoming)) => {
                 server.message_count.fetch_add(1, Ordering::Relaxed);
+                // Without a permit nothing more is received, and the peer is held back.
+                let Ok(permit) = Arc::clone(&server.work).acquire_owned().await else { break Ok(()) };
                 if let Some(later) = server.handler.handle(&connection, incoming).await {
                     work.spawn(async move {
                         later.await;
