@@ -300,4 +300,30 @@ mod tests {
     fn debug_output_shows_no_payload() {
         assert_eq!(format!("{:?}", Arguments::from("secret")), "Arguments[\"6 B\"]");
     }
+
+    #[test]
+    fn equal_is_what_has_the_same_content() {
+        assert_ne!(Arguments::from("ab"), Arguments::from("ac"));
+        assert_ne!(wire(&[b"ab", b"c"]), wire(&[b"a", b"bc"]));
+        assert_ne!(Arguments::from("a"), Arguments::from(["a".into(), "".into()]));
+    }
+
+    #[test]
+    fn arguments_are_found_by_their_place() {
+        let parts: [&[u8]; 3] = [b"a", b"", b"bc"];
+        for arguments in [wire(&parts), Arguments::from(parts.map(Bytes::copy_from_slice))] {
+            assert_eq!([0, 1, 2].map(|index| arguments.bytes(index).unwrap()), parts);
+            assert_eq!((arguments.get(3), arguments.bytes(3)), (None, None));
+            assert_eq!(arguments.into_vec(), parts);
+        }
+        assert_eq!(Arguments::from("only").bytes(1), None);
+    }
+
+    #[test]
+    fn compacting_makes_a_copy_and_too_many_arguments_stay_too_many() {
+        let came = wire(&[b"ab"]);
+        assert_ne!(came.compact().get(0).unwrap().as_ptr(), came.get(0).unwrap().as_ptr());
+        let many = Arguments::from(vec![Bytes::new(); ARGC_MAX + 1]).compact();
+        assert!(many.as_wire().is_none(), "what is kept as on the wire goes unchecked");
+    }
 }

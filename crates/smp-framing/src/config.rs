@@ -315,4 +315,22 @@ mod tests {
         assert_eq!(field(with(|l| l.small_units_per_second_max = 0)), "limits.small_units_per_second_max");
         assert_eq!(field(with(|l| l.outgoing_len_max = 0)), "limits");
     }
+
+    #[test]
+    fn limits_may_be_all_that_they_say_and_nothing_past_it() {
+        let with = |change: fn(&mut Limits)| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            Config::builder().with_limits(limits)
+        };
+        assert!(with(|l| (l.open_ids_max, l.broken_ids_max) = (65_536, 65_536)).build().is_ok());
+        assert!(with(|l| (l.open_ids_max, l.broken_ids_max, l.unit_len_max) = (1, 1, 1)).build().is_ok());
+        assert!(with(|l| (l.event_count_max, l.control_count_max) = (8, 8)).build().is_ok());
+        assert!(with(|l| (l.message_len_max, l.assembly_len_max, l.outgoing_len_max) = (1, 1, 1)).build().is_ok());
+        assert_eq!(field(with(|l| l.open_ids_max = 0)), "limits.open_ids_max");
+        assert_eq!(field(with(|l| l.broken_ids_max = 65_537)), "limits.broken_ids_max");
+        assert_eq!(field(with(|l| l.unit_len_max = 0)), "limits.unit_len_max");
+        assert_eq!(field(with(|l| l.message_len_max = 0)), "limits");
+        assert_eq!(field(with(|l| l.assembly_len_max = 0)), "limits");
+    }
 }

@@ -296,4 +296,31 @@ mod tests {
         let frames: Vec<_> = framer.map(|unit| unit.into_arguments()).collect();
         assert_eq!(frames, [["".into(), "x".into()].into(), Arguments::from(["a".into(), "y".into()])]);
     }
+
+    #[test]
+    fn a_maximum_without_room_for_payload_is_refused_and_one_octet_of_it_is_enough() {
+        let five = || Arguments::from(vec![Bytes::from_static(b"xx"); 5]);
+        let refused = Framer::new(five(), 10, 0, 0).unwrap_err();
+        assert_eq!(refused, EncodeError::MaxMessageSize { max_message_size: 10, count: 5 });
+        assert_eq!(Framer::new(five(), 11, 0, 0).unwrap().count(), 10, "one octet each");
+        assert!(Framer::streaming(15, 31, 0, 0).is_ok());
+        assert_eq!(Framer::streaming(16, 100, 0, 0).unwrap_err(), EncodeError::ArgumentCount { count: 16 });
+    }
+
+    #[test]
+    fn numbers_wrap_and_only_the_first_frame_is_new() {
+        //= SMPF-R8
+        let frames = Framer::new(vec![0; 20].into(), 10, 5, u32::MAX).unwrap();
+        let said: Vec<_> = frames.map(|frame| (frame.code(), frame.ident().unwrap().number)).collect();
+        assert_eq!(said, [(Code::NewFrame, u32::MAX), (Code::ContinuingFrame, 0), (Code::LastFrame, 1)]);
+    }
+
+    #[test]
+    fn an_argument_longer_than_a_length_goes_on_in_the_next_frame() {
+        //= SMPF-R3 SMPF-R11
+        let long = || Bytes::from(vec![7; 70_000]);
+        let frames = Framer::new([long(), long()].into(), 200_000, 0, 0).unwrap();
+        let lens: Vec<Vec<usize>> = frames.map(|frame| frame.arguments().iter().map(<[u8]>::len).collect()).collect();
+        assert_eq!(lens, [[65_535, 0], [4465, 65_535], [0, 4465]]);
+    }
 }

@@ -181,4 +181,13 @@ mod tests {
         assert_eq!(octets.len(), Decoder::UNIT_LEN_MAX);
         assert_eq!(decode(&octets).unwrap().wire_len(), octets.len());
     }
+
+    #[test]
+    fn what_is_missing_counts_every_length_that_must_still_come() {
+        let missing = |octets: &[u8]| decode(octets).unwrap_err().missing_len;
+        assert_eq!((missing(&[]), missing(&[0x02]), missing(&[0x12])), (1, 4, 6 + 4));
+        assert_eq!((missing(&[0x12, 0, 1, 0, 0]), missing(&[0x12, 0, 1, 0, 0, 0, 2, 0])), (2 + 4, 3));
+        assert_eq!((missing(&[0x02, 0, 3, b'a']), missing(&[0x01, 0, 3, b'a'])), (2 + 2, 2));
+        assert_eq!((Decoder::missing_len(&[]), Decoder::missing_len(&[0x01])), (0, 2));
+    }
 }

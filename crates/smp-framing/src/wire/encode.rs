@@ -48,3 +48,25 @@ impl Unit {
         Ok(octets)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+    use bytes::Bytes;
+
+    #[test]
+    fn what_the_wire_cannot_carry_is_refused_one_past_what_it_can() {
+        //= SMPF-R1 SMPF-R3 SMPF-R18
+        let encode = |code, arguments: Arguments| Unit::plain(code, arguments).unwrap().to_octets();
+        let of = |count| Arguments::from(vec![Bytes::from_static(b"x"); count]);
+        assert_eq!(encode(Code::Information, of(15)).unwrap().len(), 1 + 15 * 3);
+        assert_eq!(encode(Code::Information, of(16)), Err(EncodeError::ArgumentCount { count: 16 }));
+        let long = |len: usize| Arguments::from([Bytes::new(), vec![0; len].into()]);
+        assert_eq!(encode(Code::Message, long(65_535)).unwrap().len(), 1 + 2 + 2 + 65_535);
+        let refused = EncodeError::ArgumentLength { index: 1, len: 65_536 };
+        assert_eq!(encode(Code::Message, long(65_536)), Err(refused));
+        assert_eq!(encode(Code::Reserved10, of(1)), Err(EncodeError::ReservedCode { code: 10 }));
+        assert!(encode(Code::User13, of(1)).is_ok());
+    }
+}

@@ -185,3 +185,51 @@ impl Buf for TransmitBuffer {
         self.compact();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(out: &mut TransmitBuffer, payload: &Bytes) {
+        out.put_unit(Code::Message, None, &payload.clone().into());
+    }
+
+    #[test]
+    fn large_payloads_are_shared_and_small_ones_lie_side_by_side() {
+        let (large, small) = (Bytes::from(vec![1; SPLICE_LEN_MIN]), Bytes::from(vec![2; SPLICE_LEN_MIN - 1]));
+        let mut out = TransmitBuffer::new();
+        put(&mut out, &large);
+        out.advance(3);
+        assert_eq!(out.chunk().as_ptr(), large.as_ptr());
+        out.advance(large.len());
+        put(&mut out, &small);
+        put(&mut out, &small);
+        assert_eq!(out.chunk().len(), 2 * (3 + small.len()), "one slice for both");
+    }
+
+    #[test]
+    fn a_buffer_that_never_runs_empty_does_not_grow() {
+        let mut out = TransmitBuffer::new();
+        let (small, large) = (Bytes::from(vec![2; 4000]), Bytes::from(vec![1; 5000]));
+        put(&mut out, &small);
+        for _ in 0..1000 {
+            put(&mut out, &large);
+            put(&mut out, &small);
+            out.advance(3 + 4000);
+            out.advance(3 + 5000);
+            assert_eq!((out.remaining(), out.chunk().first()), (3 + 4000, Some(&0x01)));
+        }
+        assert!(out.inline.len() < 256 * 1024, "{}", out.inline.len());
+    }
+
+    #[test]
+    fn an_empty_buffer_gives_its_memory_back_and_another_does_not_lose_any() {
+        let mut out = TransmitBuffer::new();
+        put(&mut out, &Bytes::from_static(b"ab"));
+        out.release();
+        assert_eq!(out.chunk(), [0x01, 0, 2, b'a', b'b']);
+        out.advance(5);
+        out.release();
+        assert_eq!(out.inline.capacity(), 0);
+    }
+}

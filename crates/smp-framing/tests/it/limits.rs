@@ -162,7 +162,7 @@ fn events_are_bounded_and_octets_wait() {
     wirekit::Machine::handle(&mut table.machine, table.now, smp_framing::machine::Input::Received(&mut buffer))
         .unwrap();
     assert!(table.machine.is_full());
-    assert_eq!((table.events().len() + buffer.len(), buffer.len() >= 92), (100, true));
+    assert_eq!((table.events().len(), buffer.len()), (5, 95), "one unit makes up to three events more");
 }
 
 #[test]

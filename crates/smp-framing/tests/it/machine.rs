@@ -1,5 +1,9 @@
 //! What a connection says and when.
 
+mod ending;
+mod sequence;
+mod small_print;
+
 use crate::table::{Table, error_number, frame, plain, quiet, with_limits};
 use bytes::Bytes;
 use smp_framing::machine::{AbandonReason, CloseReason, Command, ErrorReport, Event, Input, TimerReason, UsageError};
