@@ -1,6 +1,6 @@
 //! `copy` in both directions.
 
-use crate::support::{Server, bad, connect_urls, good, json, run, stacks, text};
+use crate::support::{Server, bad, connect_urls, good, json, run, run_on_terminal, stacks, text};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -161,4 +161,19 @@ fn copies_that_cannot_be_are_refused() {
     let file = folder.path().join("file");
     std::fs::write(&file, "x").unwrap();
     assert!(bad(&["copy", file.to_str().unwrap(), echo.url()], 1).contains("no bodies"));
+}
+
+#[test]
+fn a_terminal_sees_progress_and_a_pipe_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let inbox = folder.path().join("inbox");
+    let file = folder.path().join("file");
+    std::fs::write(&file, vec![0; 3_000_000]).unwrap();
+    let server = Server::start(&["smp+tcp://127.0.0.1:0"], &["--save", inbox.to_str().unwrap(), "--overwrite"]);
+    let args = ["copy", file.to_str().unwrap(), server.url()];
+    let piped = run(&args);
+    assert!(!text(&piped.stderr).contains("ETA") && text(&piped.stderr).starts_with("copied file"), "{piped:?}");
+    let Some((code, shown)) = run_on_terminal(&args) else { return };
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("ETA") && shown.contains("copied file"), "{shown}");
 }

@@ -1,6 +1,8 @@
 //! `serve`, `send`, `request` and `bench` over every stack.
 
-use crate::support::{Server, bad, connect_urls, good, json, run, run_with_input, signal, stacks, text};
+use crate::support::{
+    Server, bad, connect_urls, good, json, run, run_on_terminal, run_with_input, signal, stacks, text,
+};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -127,4 +129,15 @@ fn send_to_an_echo_does_not_stall_however_much_it_sends() {
     let server = Server::start(&["smp+tcp://127.0.0.1:0"], &["--echo"]);
     let part = "x".repeat(10_000);
     good(&["send", server.url(), "--part", &part, "--count", "3000"]);
+}
+
+#[test]
+fn a_binary_reply_is_not_written_to_a_terminal_unasked() {
+    let server = Server::start(&["smp+tcp://127.0.0.1:0"], &["--exec", "printf 'a\\033[2Jb'"]);
+    let args = ["request", server.url(), "--part", "x"];
+    assert_eq!(good(&args), "a\u{1b}[2Jb");
+    let Some((code, shown)) = run_on_terminal(&args) else { return };
+    assert!(code == Some(1) && shown.contains("it is binary") && !shown.contains("[2J"), "{shown}");
+    let Some((code, shown)) = run_on_terminal(&[&args[..], &["--force"]].concat()) else { return };
+    assert!(code == Some(0) && shown.contains("a\u{1b}[2Jb"), "{shown}");
 }

@@ -150,3 +150,18 @@ pub(crate) fn connect_urls(server: &Server, stacks: &Stacks) -> Vec<String> {
     let bare = |url: &String| url.split('?').next().unwrap_or_default().to_owned();
     server.urls.iter().zip(&stacks.connect_query).map(|(url, query)| format!("{}{query}", bare(url))).collect()
 }
+
+/// Runs it on a terminal of its own and returns exit code and what the terminal showed; `None`, with a line that says so,
+/// where the system has no `script`.
+pub(crate) fn run_on_terminal(args: &[&str]) -> Option<(Option<i32>, String)> {
+    let quoted: Vec<String> = args.iter().map(|arg| format!("'{arg}'")).collect();
+    let line = format!("'{}' {}", env!("CARGO_BIN_EXE_postroad"), quoted.join(" "));
+    let output = Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+    match output {
+        Ok(output) => Some((output.status.code(), text(&output.stdout))),
+        Err(error) => {
+            eprintln!("skipped: there is no `script` to make a terminal with: {error}");
+            None
+        }
+    }
+}
