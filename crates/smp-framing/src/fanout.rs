@@ -303,6 +303,12 @@ impl FanOut {
         self.receivers.values().fold(self.dropped_before, |sum, queue| sum + queue.dropped())
     }
 
+    /// True where a receiver's queue is half full or more: a good time to let those run that poll.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.receivers.values().any(Queue::is_half_full)
+    }
+
     /// How many receivers there are.
     #[must_use]
     pub fn receiver_count(&self) -> usize {

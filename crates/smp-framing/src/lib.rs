@@ -1,4 +1,13 @@
-//! The Streaming Message Protocol, 1.0-DRAFT.
+#![doc = include_str!("../README.md")]
+//!
+//! # Layers
+//!
+//! - [`wire`]: what the bytes say. [`wire::decode`] borrows, [`wire::Decoder`] shares the read buffer, [`wire::TransmitBuffer`]
+//!   sends large payloads from where they are.
+//! - [`framer`] and [`reassembler`]: messages to frames and back, with the sequence rules.
+//! - [`machine`]: what may be said now. [`machine::ConnectionMachine`] is one end of a connection without I/O.
+//! - [`fanout`]: one sender, many receivers.
+//! - With feature `tokio`: [`Connection`] and what it gives.
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -19,8 +28,8 @@ pub use code::{Code, UserCode};
 pub use config::{Config, ConfigBuilder, Delivery, Limits, Mode, NODE_UNIT_LEN_MAX, NodeGeneration};
 #[cfg(feature = "tokio")]
 pub use driver::{
-    BodyError, BodyReceiver, BodySender, CodecError, Connection, ConnectionError, Incoming, Receiver, SendError,
-    Sender, UnitCodec,
+    BodyError, BodyReceiver, BodySender, Broadcast, BroadcastBody, CodecError, Connection, ConnectionError, Incoming,
+    LeaveReason, Receiver, SendError, Sender, Subscription, UnitCodec,
 };
 pub use error::{ConfigError, EncodeError, Limit, LimitExceeded};
 pub use unit::{FrameIdent, Unit};

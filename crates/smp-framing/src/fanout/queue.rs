@@ -202,6 +202,10 @@ impl Queue {
             && self.len + len <= self.limits.queue_len_max
     }
 
+    pub(super) fn is_half_full(&self) -> bool {
+        self.items.len() >= self.limits.queue_count_max.div_ceil(2) || self.len >= self.limits.queue_len_max / 2
+    }
+
     /// True where the sender has to wait before it sends `len` octets.
     pub(super) fn blocks(&self, message: Option<MessageId>, len: usize) -> bool {
         let takes_part = message.is_none_or(|message| self.parts.get(&message) != Some(&Part::Over));

@@ -212,7 +212,9 @@ fn a_queue_takes_octets_up_to_its_limit() {
     let mut fan_out =
         FanOut::new(FanOutConfig::builder().with_max_message_size(31).with_limits(limits).build().unwrap());
     let receiver = fan_out.join(Policy::Drop).unwrap();
+    assert!(!fan_out.is_crowded());
     fan_out.send(&vec![0; 17].into()).unwrap();
+    assert!(fan_out.is_crowded(), "half full");
     fan_out.send(&vec![0; 17].into()).unwrap();
     assert_eq!((fan_out.queued_len(receiver), fan_out.dropped().messages), (Some(40), 0));
     fan_out.send(&Arguments::new()).unwrap();
