@@ -1,11 +1,9 @@
-//! What every postroad protocol machine is made of, and nothing else.
+#![doc = include_str!("../README.md")]
 //!
 //! - [`Instant`], [`Deadline`] and [`earliest`]: time as an argument, a deadline that says why it exists.
 //! - [`Machine`]: the five calls that each protocol machine has.
 //! - [`Reader`] and [`Writer`]: cursors over bytes that stop at the end instead of panicking.
 //! - [`checksum`]: the Internet checksum of RFC 1071.
-//!
-//! No I/O, no clock, no allocation, no dependencies.
 #![forbid(unsafe_code)]
 
 pub mod checksum;
