@@ -138,6 +138,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
 
     /// Writes until nothing waits, then flushes. A failure is kept for later: the peer may have said why it is gone.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // After an idle time the clock is old, and what begins now, as the wait after a STOP, would be over too early.
+        self.clock.refresh();
         loop {
             if self.transmit.remaining() < WRITE_LEN {
                 self.machine.poll_transmit(self.clock.now(), &mut self.transmit);

@@ -96,4 +96,12 @@ mod tests {
         assert_eq!((units.count(at(2000)), units.count(at(2500))), (Verdict::Fine, Verdict::Fine));
         assert!(matches!(units.count(at(2999)), Verdict::End(_)), "the seventh, while pausing");
     }
+
+    #[test]
+    fn a_pause_ends_at_its_time_even_where_units_come_before_the_timer_does() {
+        let at = |millis| Instant::from_epoch(Duration::from_millis(millis));
+        let mut units = SmallUnits::new(1);
+        assert_eq!((units.count(at(0)), units.count(at(0))), (Verdict::Fine, Verdict::Pause));
+        assert!(matches!((units.count(at(1000)), units.expire(at(1000))), (Verdict::End(_), true)));
+    }
 }

@@ -1,9 +1,16 @@
 //! Connections with a task of their own.
 
-use crate::connection::pair;
+use crate::connection::{config, pair};
+use crate::table::{frame, plain};
 use bytes::Bytes;
-use smp_framing::machine::AbandonReason;
-use smp_framing::{BodyError, Incoming};
+use futures_util::future::FutureExt;
+use smp_framing::machine::{AbandonReason, Event};
+use smp_framing::reassembler::SequenceFault;
+use smp_framing::{BodyError, Code, Config, Connection, ConnectionError, Incoming, Limits, Unit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 #[tokio::test]
 async fn many_tasks_send_and_bodies_pass_beside_messages() {
@@ -69,4 +76,189 @@ async fn dropping_every_handle_closes_in_order() {
     let (a, mut b) = pair(1000);
     drop(a.spawn());
     while b.receive().await.unwrap().is_some() {}
+}
+
+const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(20);
+
+/// Nothing that a test waits for takes that long.
+async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(LONG, future).await.expect("it hangs")
+}
+
+fn with(change: impl FnOnce(&mut Limits)) -> Config {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    config().to_builder().with_limits(limits).build().unwrap()
+}
+
+async fn write(raw: &mut DuplexStream, units: &[Unit]) {
+    for unit in units {
+        raw.write_all(&unit.to_octets().unwrap()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_takes_everything_is_never_paused_for_long_and_all_that_lies_ready_comes() {
+    let (mut raw, b) = duplex(1 << 16);
+    let (_sender, mut receiver) = Connection::new(b, config()).spawn();
+    let writing = tokio::spawn(async move {
+        let octets = plain(Code::Message, vec![0; 300]).to_octets().unwrap().repeat(20_000);
+        raw.write_all(&octets).await.unwrap();
+        raw
+    });
+    for _ in 0..20_000 {
+        assert!(matches!(soon(receiver.receive()).await, Ok(Some(Incoming::Message(_)))));
+    }
+    soon(writing).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flood_that_nobody_takes_is_bounded_and_sending_goes_on_meanwhile() {
+    //= SMPF-B-BACKPRESSURE
+    let (raw, b) = duplex(1 << 16);
+    let (sender, _receiver) = Connection::new(b, with(|limits| limits.outgoing_len_max = 1)).spawn();
+    let (mut raw_in, mut raw_out) = tokio::io::split(raw);
+    let written = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&written);
+    let flood = tokio::spawn(async move {
+        let octets = plain(Code::Message, vec![0; 60_000]).to_octets().unwrap();
+        for _ in 0..1000 {
+            raw_out.write_all(&octets).await.unwrap();
+            counter.fetch_add(octets.len(), Ordering::Relaxed);
+        }
+    });
+    assert!(tokio::time::timeout(SHORT * 5, flood).await.is_err(), "the flood passes");
+    assert!(written.load(Ordering::Relaxed) < 6 << 20, "{written:?}");
+    for _ in 0..5 {
+        soon(sender.send("x")).await.unwrap();
+    }
+    let mut octets = [0; 1 + 5 * 4];
+    soon(raw_in.read_exact(&mut octets)).await.unwrap();
+    assert_eq!(octets[1..5], [0x01, 0, 1, b'x'], "after the PAUSE");
+}
+
+#[tokio::test]
+async fn requests_that_waited_for_room_go_on_when_there_is_some() {
+    let (a, b) = duplex(1 << 16);
+    let (sender, _keep) = Connection::new(a, with(|limits| limits.outgoing_len_max = 1)).spawn();
+    let (_keep_too, mut receiver) = Connection::new(b, config()).spawn();
+    for _ in 0..10 {
+        soon(sender.send("x")).await.unwrap();
+    }
+    soon(sender.flush()).await.unwrap();
+    for _ in 0..10 {
+        assert!(matches!(soon(receiver.receive()).await, Ok(Some(Incoming::Message(_)))));
+    }
+}
+
+#[tokio::test]
+async fn a_flush_waits_for_the_carrier_and_control_units_wait_for_room() {
+    let (a, b) = duplex(10);
+    let (sender, _keep) = Connection::new(a, with(|limits| limits.control_count_max = 8)).spawn();
+    sender.send(vec![0; 200_000]).await.unwrap();
+    for _ in 0..40 {
+        sender.information("note").await.unwrap();
+    }
+    assert!(tokio::time::timeout(SHORT, sender.flush()).await.is_err(), "nobody reads");
+    let (_keep_too, mut receiver) = Connection::new(b, config()).spawn();
+    let mut notes = 0;
+    while notes < 40 {
+        match soon(receiver.receive()).await.unwrap().unwrap() {
+            Incoming::Information(_) => notes += 1,
+            Incoming::Body(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    soon(sender.flush()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_receiver_goes_on_without_senders_and_the_connection_closes_when_it_goes_too() {
+    let (a, mut b) = pair(1000);
+    let (sender, mut receiver) = a.spawn();
+    drop(sender);
+    tokio::task::yield_now().await;
+    soon(b.send("still heard")).await.unwrap();
+    assert!(matches!(soon(receiver.receive()).await, Ok(Some(Incoming::Message(_)))));
+    drop(receiver);
+    assert!(matches!(soon(b.receive()).await, Ok(Some(Event::Stop(_)))));
+}
+
+#[tokio::test]
+async fn what_is_not_taken_when_the_receiver_goes_no_longer_counts() {
+    let (mut raw, b) = duplex(1 << 16);
+    let (_sender, receiver) = Connection::new(b, config()).spawn();
+    let octets = plain(Code::Message, vec![0; 60_000]).to_octets().unwrap();
+    let all = octets.repeat(200);
+    let mut writing = tokio::spawn(async move { raw.write_all(&all).await.map(|()| raw) });
+    assert!(tokio::time::timeout(SHORT * 3, &mut writing).await.is_err(), "12 MB are too much to keep");
+    drop(receiver);
+    let mut raw = soon(writing).await.unwrap().unwrap();
+    for _ in 0..200 {
+        soon(raw.write_all(&octets)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn closing_waits_for_open_bodies_but_not_for_one_whose_opener_went_away() {
+    let (a, b) = pair(1000);
+    let (sender, _keep) = a.spawn();
+    let (_keep_too, mut receiver) = b.spawn();
+    assert!(sender.open_body(1).now_or_never().is_none(), "asked for and dropped");
+    let mut body = sender.open_body(1).await.unwrap();
+    assert!(body.write(1, Bytes::from_static(b"there is no second argument")).await.is_err());
+    let closing = tokio::spawn(async move { sender.close().await });
+    tokio::time::sleep(SHORT).await;
+    body.write(0, Bytes::from_static(b"whole")).await.unwrap();
+    body.finish().await.unwrap();
+    let Ok(Some(Incoming::Body(body))) = soon(receiver.receive()).await else { panic!("no body") };
+    assert_eq!(soon(body.collect(5)).await, Ok("whole".into()));
+    soon(closing).await.unwrap();
+    assert!(matches!(soon(receiver.receive()).await, Ok(None)));
+}
+
+#[tokio::test]
+async fn an_id_may_be_used_again_and_a_gap_cuts_the_body_off() {
+    let (mut raw, b) = duplex(1 << 16);
+    let (_sender, mut receiver) = Connection::new(b, config()).spawn();
+    let units = [
+        frame(Code::NewFrame, 1, 0, "a"),
+        frame(Code::LastFrame, 1, 1, "b"),
+        frame(Code::NewFrame, 1, 0, "c"),
+        frame(Code::ContinuingFrame, 1, 5, "d"),
+    ];
+    write(&mut raw, &units).await;
+    raw.write_all(&[0x50]).await.unwrap();
+    let Ok(Some(Incoming::Body(body))) = soon(receiver.receive()).await else { panic!("no body") };
+    assert_eq!(soon(body.collect(10)).await, Ok("ab".into()));
+    let Ok(Some(Incoming::Body(body))) = soon(receiver.receive()).await else { panic!("no second body") };
+    let cut = BodyError::Abandoned(AbandonReason::OutOfSequence(SequenceFault::Gap));
+    assert_eq!(soon(body.collect(10)).await, Err(cut));
+    let Ok(Some(Incoming::Error(report))) = soon(receiver.receive()).await else { panic!("no report") };
+    assert_eq!(report.number, None, "an ERROR without number and text");
+}
+
+#[tokio::test]
+async fn an_end_inside_a_unit_is_told_to_the_receiver() {
+    let (mut raw, b) = duplex(100);
+    let (_sender, mut receiver) = Connection::new(b, config()).spawn();
+    raw.write_all(&[0x01, 0]).await.unwrap();
+    drop(raw);
+    assert!(matches!(soon(receiver.receive()).await, Err(ConnectionError::Ended(_))));
+    assert!(matches!(soon(receiver.receive()).await, Ok(None)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_not_read_is_not_lost() {
+    //= SMPF-B-HEARTBEAT SMPF-B-BACKPRESSURE
+    let (mut raw, b) = duplex(1 << 16);
+    let (_sender, mut receiver) = Connection::new(b, Config::default()).spawn();
+    let all = plain(Code::Message, vec![0; 60_000]).to_octets().unwrap().repeat(100);
+    let writing = tokio::spawn(async move { raw.write_all(&all).await.map(|()| raw) });
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    for _ in 0..100 {
+        assert!(matches!(receiver.receive().await, Ok(Some(Incoming::Message(_)))));
+    }
+    writing.await.unwrap().unwrap();
 }

@@ -233,4 +233,21 @@ mod tests {
         accounts.queue_body(behind, 1);
         assert_eq!(accounts.update_flow(), Flow::Stop);
     }
+
+    #[test]
+    fn a_dropped_body_counts_no_more_whether_it_was_in_hand_or_not() {
+        for is_in_hand in [true, false] {
+            let accounts = Accounts::new(64 << 20);
+            let body = accounts.open_body();
+            accounts.queue_body(body, LEN_HIGH);
+            if is_in_hand {
+                accounts.claim(body);
+            }
+            accounts.queue_body(body, LEN_HIGH);
+            assert_eq!(accounts.update_flow(), Flow::Pause);
+            accounts.close_body(body);
+            accounts.queue_body(body, LEN_MAX);
+            assert_eq!(accounts.update_flow(), Flow::Free);
+        }
+    }
 }

@@ -27,6 +27,7 @@ pub(super) struct Task<C> {
     /// Requests may wait that were not asked for, as there was no room.
     is_stalled: bool,
     senders_gone: bool,
+    is_closing: bool,
     incoming: mpsc::UnboundedSender<IncomingResult>,
     bodies: HashMap<u16, (BodyKey, mpsc::UnboundedSender<BodyItem>)>,
     flushes: Vec<oneshot::Sender<()>>,
@@ -47,6 +48,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
             requests,
             is_stalled: false,
             senders_gone: false,
+            is_closing: false,
             incoming,
             bodies: HashMap::new(),
             flushes: Vec::new(),
@@ -112,9 +114,17 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         Poll::Pending
     }
 
-    /// True where requests that waited for room have room now.
+    /// True where requests that waited for room have room now, or the last body that a close waited for was sent: nothing
+    /// else would wake the task for either.
     fn can_go_on(&mut self) -> bool {
-        self.is_stalled && self.has_room()
+        (self.is_stalled && self.has_room()) || self.is_to_close()
+    }
+
+    /// True where the connection is to be closed, was not told so yet, and no body is open.
+    fn is_to_close(&mut self) -> bool {
+        let nobody_is_left = self.senders_gone && self.incoming.is_closed();
+        let is_wanted = !self.closes.is_empty() || nobody_is_left;
+        is_wanted && !self.is_closing && self.connection.machine().body_count() == 0
     }
 
     fn has_room(&mut self) -> bool {
@@ -132,8 +142,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
             }
             self.is_stalled = !self.has_room();
         }
-        let nobody_is_left = self.senders_gone && self.incoming.is_closed();
-        if (!self.closes.is_empty() || nobody_is_left) && self.connection.machine().body_count() == 0 {
+        if self.is_to_close() {
+            self.is_closing = true;
             let _closing_already = self.connection.command(Command::Close(Arguments::new()));
         }
     }

@@ -3,7 +3,7 @@
 use crate::table::{Table, frame, plain, quiet, with_limits};
 use bytes::Bytes;
 use smp_framing::machine::{CloseReason, Command, Event, UsageError};
-use smp_framing::{Arguments, Code};
+use smp_framing::{Arguments, Code, Mode, NODE_UNIT_LEN_MAX, NodeGeneration};
 use std::time::Duration;
 use wirekit::Machine;
 
@@ -102,4 +102,58 @@ fn bodies_given_up_do_not_use_ids_up() {
         assert_eq!(ids, [0]);
         table.machine.abandon_body(body).unwrap();
     }
+}
+
+#[test]
+fn a_pause_too_long_says_how_long() {
+    //= SMPF-L-PAUSED
+    let mut table = Table::new(with_limits(|limits| limits.paused_timeout = Duration::from_secs(10)));
+    table.receive_units(&[plain(Code::Pause, "p")]);
+    table.send("waits");
+    table.transmit();
+    table.pass(Duration::from_secs(10));
+    table.transmit();
+    let ended = table.end_of_stream();
+    let figures = |events: &[Event]| match events {
+        [Event::Closed(CloseReason::Limit(exceeded))] => Some((exceeded.max, exceeded.got)),
+        _ => None,
+    };
+    assert_eq!(figures(&ended), Some((10_000, 10_000)));
+}
+
+#[test]
+fn a_heartbeat_is_not_needed_where_the_queue_of_control_units_is_full() {
+    let limits = with_limits(|limits| limits.control_count_max = 8);
+    let mut table = Table::new(limits.with_heartbeat_interval(Some(Duration::from_secs(1))));
+    (0..8).for_each(|_| table.command(Command::Information("x".into())).unwrap());
+    table.pass(Duration::from_secs(1));
+    assert_eq!(table.transmit_codes(), [Code::Information; 8]);
+}
+
+#[test]
+fn an_id_in_use_is_passed_over_when_the_others_were_all_used() {
+    //= SMPF-R7
+    let mut table = Table::new(quiet().with_max_message_size(31));
+    let body = table.machine.open_body(1, 0).unwrap();
+    table.machine.feed_body(body, 0, Bytes::from_static(b"x")).unwrap();
+    assert_eq!(table.transmit()[0].ident().unwrap().id, 0);
+    for round in 0..=u16::MAX {
+        table.send(vec![0; 30]);
+        let id = table.transmit()[0].ident().unwrap().id;
+        assert_eq!(id, if round == u16::MAX { 1 } else { round + 1 });
+    }
+}
+
+#[test]
+fn control_units_to_an_npm_peer_are_as_long_as_it_takes_and_no_longer() {
+    //= SMPF-N3
+    let of = |len: usize| {
+        let mut parts = vec![Bytes::from(vec![0; 65_000]); 14];
+        parts.push(vec![0; len - 1 - 14 * 65_000 - 15 * 2].into());
+        Arguments::from(parts)
+    };
+    let mut table = Table::new(quiet().with_mode(Mode::Node(NodeGeneration::V1_0)));
+    table.command(Command::Information(of(NODE_UNIT_LEN_MAX))).unwrap();
+    let refused = table.command(Command::Information(of(NODE_UNIT_LEN_MAX + 1)));
+    assert!(matches!(refused, Err(UsageError::TooLargeForPeer { .. })), "{refused:?}");
 }
