@@ -39,9 +39,11 @@ pub use postroad_transport::dev_certs;
 #[doc = include_str!("../../../README.md")]
 struct RepositoryReadme;
 
-/// The examples of the guide, compiled.
+/// The examples of the guide and of the repository's front page, compiled.
 #[cfg(doctest)]
 mod guide {
+    #[doc = include_str!("../../../README.md")]
+    struct FrontPage;
     #[doc = include_str!("../../../docs/guide/getting-started.md")]
     struct GettingStarted;
     #[doc = include_str!("../../../docs/guide/files.md")]

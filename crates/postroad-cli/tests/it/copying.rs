@@ -142,7 +142,7 @@ fn a_copy_that_stands_still_says_what_it_waits_for() {
     let mut copying =
         crate::support::postroad().args(["copy", file.to_str().unwrap(), &url]).stderr(Stdio::piped()).spawn().unwrap();
     let _silent = listener.accept().unwrap();
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(7));
     crate::support::signal(copying.id(), "INT");
     let mut error = String::new();
     std::io::Read::read_to_string(&mut copying.stderr.take().unwrap(), &mut error).unwrap();

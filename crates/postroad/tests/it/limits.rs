@@ -58,6 +58,25 @@ async fn a_head_past_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn a_head_in_many_frames_is_put_together_and_a_trailer_past_the_limit_is_refused() {
+    let pair = pair_with("smp+tcp", setup(|limits| limits.body_head_len_max = 10_000)).await;
+    for (len, is_taken) in [(10_000, true), (10_001, false)] {
+        let head: Message = [pattern(4_000, 1), pattern(5_000, 2)].into();
+        let mut body = pair.client.open_body(head.clone()).await.unwrap();
+        body.write("content").await.unwrap();
+        body.finish_with(pattern(len, 3)).await.unwrap();
+        let Some(Incoming::Body(mut body)) = within(5, pair.server.receive()).await.unwrap() else { panic!() };
+        assert!(*body.head() == head);
+        assert_eq!(body.next().await.unwrap().unwrap(), "content");
+        match body.next().await {
+            Ok(None) if is_taken => assert!(body.trailer() == Some(&pattern(len, 3)[..])),
+            Err(error) if !is_taken => assert!(error.why().contains("body_head_len_max"), "{error}"),
+            other => panic!("{len}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_nobody_receives_stops_the_reading_and_a_request_says_so() {
     let pair = pair_with("smp+tcp", setup(|limits| limits.incoming_count_max = 4)).await;
     for _ in 0..10 {
