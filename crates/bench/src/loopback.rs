@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 const SMP: &str = "smp";
+const SMP_UNTIMED: &str = "smp, no heartbeats";
 const SMP_BODY: &str = "smp, body in frames";
 const SMP_WHOLE: &str = "smp, 64 KiB messages";
 const BARE: &str = "bare TCP";
@@ -57,6 +58,7 @@ fn echoes<'a, E: End>(runtime: &'a Runtime, name: &'static str, end: impl Fn(Tcp
 pub(crate) fn figures(settings: &Settings, noise: &mut Noise) -> anyhow::Result<Vec<Figure>> {
     let runtime = net::runtime()?;
     let config = Config::default();
+    let untimed = Config::builder().with_heartbeat_interval(None).with_peer_timeout(None).build()?;
     let (large, large_config) = large()?;
     let (piece, body_config) = (bodies::piece(), bodies::config()?);
     let at_least = |ours, peers| Aim { ours, peers, bound: Bound::RateAtLeast(0.95) };
@@ -76,10 +78,11 @@ pub(crate) fn figures(settings: &Settings, noise: &mut Noise) -> anyhow::Result<
         Plan {
             group: "loopback",
             name: "TCP, 64 B echo".into(),
-            note: "One at a time, each timed; the median of each round counts.",
+            note: "One at a time, each timed; the median of each round counts. Without heartbeats the runtime has no timer to look after.",
             unit: Unit::Micros,
             contenders: vec![
                 echoes(&runtime, SMP, |tcp| Smp::new(tcp, config, small())),
+                echoes(&runtime, SMP_UNTIMED, |tcp| Smp::new(tcp, untimed, small())),
                 echoes(&runtime, BARE, |tcp| Bare::new(tcp, small())),
                 echoes(&runtime, LDC, |tcp| LengthDelimited::new(tcp, small())),
             ],

@@ -15,13 +15,47 @@ use tokio_util::codec::{Encoder, LengthDelimitedCodec};
 /// Octets of payload in a frame, where a message goes as frames.
 pub(super) const FRAME_PAYLOAD_LEN: usize = 65_535;
 
+/// Encodes a message that is at hand as a unit, as `fastwebsockets` does with a borrowed payload.
 pub(super) struct Smp {
     shape: Shape,
+    unit: Unit,
     message: Arguments,
     out: TransmitBuffer,
 }
 
 impl Smp {
+    pub(super) fn new(shape: &Shape) -> anyhow::Result<Self> {
+        let message = message(shape);
+        let unit = Unit::plain(Code::Message, message.clone()).context("a message is no frame")?;
+        Ok(Self { shape: *shape, unit, message, out: TransmitBuffer::new() })
+    }
+}
+
+impl Batch for Smp {
+    fn prepare(&mut self) {}
+
+    fn run(&mut self) -> anyhow::Result<u32> {
+        for _ in 0..self.shape.batch_count() {
+            if self.shape.carriage == Carriage::Frames {
+                put(&self.shape, black_box(&self.message), &mut self.out)?;
+            } else {
+                encode(black_box(&self.unit), &mut self.out)?;
+            }
+        }
+        black_box(self.out.chunk());
+        self.out.advance(self.out.remaining());
+        Ok(self.shape.batch_count())
+    }
+}
+
+/// Makes a unit of each message by value first, as `LengthDelimitedCodec` and `tungstenite` are called.
+pub(super) struct SmpMade {
+    shape: Shape,
+    message: Arguments,
+    out: TransmitBuffer,
+}
+
+impl SmpMade {
     pub(super) fn new(shape: &Shape) -> Self {
         Self { shape: *shape, message: message(shape), out: TransmitBuffer::new() }
     }
@@ -50,7 +84,7 @@ pub(super) fn put(shape: &Shape, message: &Arguments, out: &mut TransmitBuffer) 
     Ok(encode(&unit, out)?)
 }
 
-impl Batch for Smp {
+impl Batch for SmpMade {
     fn prepare(&mut self) {}
 
     fn run(&mut self) -> anyhow::Result<u32> {
@@ -127,12 +161,13 @@ impl Batch for Tungstenite {
 pub(super) struct FastWebSockets {
     shape: Shape,
     payload: Bytes,
-    out: Vec<u8>,
+    outs: Vec<Vec<u8>>,
 }
 
 impl FastWebSockets {
     pub(super) fn new(shape: &Shape) -> Self {
-        Self { shape: *shape, payload: shape.payload(), out: Vec::new() }
+        let count = usize::try_from(shape.batch_count().min(256)).unwrap_or(1);
+        Self { shape: *shape, payload: shape.payload(), outs: vec![Vec::new(); count] }
     }
 }
 
@@ -141,13 +176,18 @@ impl Batch for FastWebSockets {
 
     fn run(&mut self) -> anyhow::Result<u32> {
         use fastwebsockets::{Frame, OpCode, Payload};
-        for _ in 0..self.shape.batch_count() {
-            let payload = Payload::Borrowed(black_box(&self.payload));
-            let mut frame = Frame::new(true, OpCode::Binary, None, payload);
-            if black_box(frame.write(&mut self.out)).is_empty() {
-                return Err(anyhow!("an empty frame"));
+        let mut count = 0;
+        while count < self.shape.batch_count() {
+            let left = usize::try_from(self.shape.batch_count() - count)?;
+            for out in self.outs.iter_mut().take(left) {
+                count += 1;
+                let payload = Payload::Borrowed(black_box(&self.payload));
+                let mut frame = Frame::new(true, OpCode::Binary, None, payload);
+                if black_box(frame.write(out)).is_empty() {
+                    return Err(anyhow!("an empty frame"));
+                }
             }
         }
-        Ok(self.shape.batch_count())
+        Ok(count)
     }
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 const BUFFER_LEN: usize = 256 * 1024;
 
 pub(super) const SMP: &str = "smp-framing";
+pub(super) const SMP_MADE: &str = "smp-framing, unit made from Bytes";
 pub(super) const SMP_BORROWED: &str = "smp-framing, borrowed";
 pub(super) const LENGTH_DELIMITED: &str = "LengthDelimitedCodec";
 pub(super) const TUNGSTENITE: &str = "tungstenite frames";
@@ -65,9 +66,10 @@ impl Shape {
 }
 
 const ENCODE_NOTE: &str = "One message after another until 256 KiB are there (4 messages where one is larger), then the \
-    buffer is emptied; both are timed. smp-framing and LengthDelimitedCodec fill one buffer, tungstenite too; \
-    fastwebsockets can only write each frame over the one before. From 4 KiB on smp-framing hands the payload to the \
-    system call by reference, the others copy it.";
+    buffer is emptied; both are timed. smp-framing and fastwebsockets borrow what they encode, LengthDelimitedCodec and \
+    tungstenite take it by value, as does the unit made from Bytes; the payload is static, so its clones are free. All \
+    append to one buffer, but fastwebsockets can only begin a buffer: it fills up to 256 in turn. From 4 KiB on \
+    smp-framing hands the payload to the system call by reference, the others copy it.";
 const DECODE_NOTE: &str = "256 KiB of messages that are there already (4 messages where one is larger); taking each and \
     dropping it is timed, filling the buffer is not. LengthDelimitedCodec and smp-framing share the buffer; tungstenite and \
     fastwebsockets offer no other way than reading from a stream, which here is memory, so their copy is timed.";
@@ -79,7 +81,8 @@ pub(crate) fn figures(settings: &Settings, noise: &mut Noise) -> anyhow::Result<
         let name = format!("encode {}", shape.name);
         if settings.wants(&name) {
             let contenders = vec![
-                Contender::batched(SMP, encode::Smp::new(shape)),
+                Contender::batched(SMP, encode::Smp::new(shape)?),
+                Contender::batched(SMP_MADE, encode::SmpMade::new(shape)),
                 Contender::batched(LENGTH_DELIMITED, encode::LengthDelimited::new(shape)),
                 Contender::batched(TUNGSTENITE, encode::Tungstenite::new(shape)),
                 Contender::batched(FASTWEBSOCKETS, encode::FastWebSockets::new(shape)),
