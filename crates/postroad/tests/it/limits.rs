@@ -136,7 +136,7 @@ async fn silent_peers_do_not_hold_up_the_handshakes_of_others() {
     let ca = DevCa::generate().unwrap();
     let identity = ca.issue_server(&["localhost"]).unwrap();
     let mut limits = Limits::default();
-    limits.handshake_timeout = Duration::from_secs(1);
+    limits.handshake_timeout = Duration::from_secs(3);
     let options =
         ListenOptions::new().with_limits(limits).with_identity_pem(identity.certificate_pem, identity.key_pem);
     let mut listener = postroad::listen_with("smp+wss://localhost:0", options).await.unwrap();
@@ -150,7 +150,7 @@ async fn silent_peers_do_not_hold_up_the_handshakes_of_others() {
     let (client, server) = tokio::join!(within(5, connecting), within(5, listener.accept()));
     spawn_echo(server.unwrap());
     assert!(client.unwrap().request("in").await.is_ok());
-    assert!(started.elapsed() < Duration::from_millis(900), "it waited for the silent ones: {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_millis(2_500), "it waited for the silent ones: {:?}", started.elapsed());
     within(10, async {
         while listener.failed_count() < 50 {
             tokio::time::sleep(Duration::from_millis(50)).await;
