@@ -4,9 +4,11 @@ use crate::connection::{config, pair};
 use crate::table::{frame, plain};
 use bytes::Bytes;
 use futures_util::future::FutureExt;
-use smp_framing::machine::{AbandonReason, Event};
+use smp_framing::machine::{AbandonReason, ErrorReport, Event};
 use smp_framing::reassembler::SequenceFault;
-use smp_framing::{BodyError, Code, Config, Connection, ConnectionError, Incoming, Limits, Unit};
+use smp_framing::{
+    Arguments, BodyError, Code, Config, Connection, ConnectionError, Incoming, Limits, SendError, Unit, UserCode,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -261,4 +263,61 @@ async fn a_peer_that_is_not_read_is_not_lost() {
         assert!(matches!(receiver.receive().await, Ok(Some(Incoming::Message(_)))));
     }
     writing.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_go_is_refused_to_the_one_who_asks() {
+    let (a, _b) = pair(1000);
+    let (sender, _keep) = a.spawn();
+    let many = || Arguments::from(vec![Bytes::new(); 16]);
+    let is_usage = |sent: Result<(), SendError>| matches!(sent, Err(SendError::Usage(_)));
+    assert!(is_usage(sender.send(many()).await));
+    assert!(is_usage(sender.information(many()).await));
+    assert!(is_usage(sender.user(UserCode::User13, many()).await));
+    let report = ErrorReport { number: None, text: String::new(), arguments: many() };
+    assert!(is_usage(sender.error(report).await));
+}
+
+#[tokio::test]
+async fn a_body_has_all_its_arguments_and_no_more_octets_than_are_wanted() {
+    let (mut raw, b) = duplex(1 << 16);
+    let (_sender, mut receiver) = Connection::new(b, config()).spawn();
+    let three = || Arguments::from(["".into(), "abc".into(), "".into()]);
+    write(&mut raw, &[1, 2, 3].map(|id| frame(Code::LastFrame, id, 0, three()))).await;
+    write(&mut raw, &[frame(Code::NewFrame, 4, 0, "cut off by the end")]).await;
+    drop(raw);
+    let mut bodies = Vec::new();
+    while let Ok(Some(Incoming::Body(body))) = soon(receiver.receive()).await {
+        bodies.push(body);
+    }
+    let [whole, too_long, mut pieces, cut] = <[_; 4]>::try_from(bodies).unwrap();
+    assert_eq!(soon(whole.collect(3)).await, Ok(three()));
+    assert_eq!(soon(too_long.collect(2)).await, Err(BodyError::TooLong { len_max: 2 }));
+    assert_eq!(soon(pieces.next()).await, Ok(Some((1, Bytes::from_static(b"abc")))));
+    assert_eq!(soon(pieces.next()).await, Ok(None));
+    let ended = BodyError::Abandoned(AbandonReason::ConnectionEnded);
+    assert_eq!(soon(cut.collect(100)).await, Err(ended));
+}
+
+#[tokio::test]
+async fn a_flush_is_not_over_while_the_first_octet_waits() {
+    let (a, _nobody_reads) = duplex(1);
+    let (sender, _keep) = Connection::new(a, config()).spawn();
+    sender.send("x").await.unwrap();
+    assert!(tokio::time::timeout(SHORT, sender.flush()).await.is_err());
+}
+
+#[tokio::test]
+async fn who_waited_for_a_body_and_dropped_it_waits_no_more() {
+    //= SMPF-B-BACKPRESSURE
+    let (mut raw, b) = duplex(1 << 16);
+    let (_sender, mut receiver) = Connection::new(b, config()).spawn();
+    write(&mut raw, &[frame(Code::NewFrame, 1, 0, "x")]).await;
+    let Ok(Some(Incoming::Body(mut body))) = soon(receiver.receive()).await else { panic!("no body") };
+    soon(body.next()).await.unwrap();
+    assert!(body.next().now_or_never().is_none(), "waits");
+    drop(body);
+    let all = plain(Code::Message, vec![0; 60_000]).to_octets().unwrap().repeat(200);
+    let writing = tokio::spawn(async move { raw.write_all(&all).await });
+    assert!(tokio::time::timeout(SHORT * 3, writing).await.is_err(), "12 MB that nobody takes");
 }
