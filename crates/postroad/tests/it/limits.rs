@@ -66,7 +66,7 @@ async fn a_head_in_many_frames_is_put_together_and_a_trailer_past_the_limit_is_r
         body.write("content").await.unwrap();
         body.finish_with(pattern(len, 3)).await.unwrap();
         let Some(Incoming::Body(mut body)) = within(5, pair.server.receive()).await.unwrap() else { panic!() };
-        assert!(*body.head() == head);
+        assert!(*body.head() == head, "{:?} instead of {head:?}", body.head());
         assert_eq!(body.next().await.unwrap().unwrap(), "content");
         match body.next().await {
             Ok(None) if is_taken => assert!(body.trailer() == Some(&pattern(len, 3)[..])),
