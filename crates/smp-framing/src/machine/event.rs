@@ -2,7 +2,7 @@
 
 use crate::{Arguments, EncodeError, FrameIdent, LimitExceeded, UserCode};
 use crate::{Code, reassembler::Assembled, reassembler::SequenceFault};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
 /// What can happen to a connection from outside.
@@ -59,6 +59,14 @@ impl ErrorReport {
     #[must_use]
     pub fn new(number: u16, text: impl Into<String>) -> Self {
         Self { number: Some(number), text: text.into(), arguments: Arguments::new() }
+    }
+
+    /// What the ERROR unit carries: number and text first. Where the application gave no number, the receiver failed and
+    /// its state is unknown: 500.
+    pub(crate) fn to_arguments(&self) -> Arguments {
+        let number = self.number.unwrap_or(500).to_string();
+        let first = [Bytes::from(number), Bytes::from(self.text.clone())];
+        first.into_iter().chain(self.arguments.clone().into_vec()).collect()
     }
 }
 

@@ -154,10 +154,7 @@ impl Outgoing {
     /// An ERROR always has a number and a text.
     //= SMPF-R17 SMPF-N2 SMPF-CODE-5
     pub(super) fn error(&mut self, report: &ErrorReport) -> Result<(), UsageError> {
-        let mut arguments: Vec<Bytes> =
-            vec![report.number.unwrap_or(error_number_unknown()).to_string().into(), report.text.clone().into()];
-        arguments.extend(report.arguments.clone().into_vec());
-        self.control(Code::Error, arguments.into())
+        self.control(Code::Error, report.to_arguments())
     }
 
     /// A control unit that goes even where the queue is full: there is one of its kind at most.
@@ -281,9 +278,4 @@ impl Outgoing {
         large.id = Some(id);
         true
     }
-}
-
-/// What goes where the application gave no number: the receiver failed, state unknown.
-const fn error_number_unknown() -> u16 {
-    500
 }

@@ -274,8 +274,10 @@ async fn what_cannot_go_is_refused_to_the_one_who_asks() {
     assert!(is_usage(sender.send(many()).await));
     assert!(is_usage(sender.information(many()).await));
     assert!(is_usage(sender.user(UserCode::User13, many()).await));
-    let report = ErrorReport { number: None, text: String::new(), arguments: many() };
-    assert!(is_usage(sender.error(report).await));
+    let fourteen = Arguments::from(vec![Bytes::new(); 14]);
+    let report = ErrorReport { number: None, text: String::new(), arguments: fourteen };
+    assert!(is_usage(sender.error(report).await), "number and text are arguments too");
+    assert!(is_usage(sender.error(ErrorReport::new(500, "x".repeat(65_536))).await));
 }
 
 #[tokio::test]

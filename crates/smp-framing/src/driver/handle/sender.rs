@@ -57,7 +57,7 @@ impl Sender {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn error(&self, report: ErrorReport) -> Result<(), SendError> {
-        self.shared.rules.check_control(Code::Error, &report.arguments)?;
+        self.shared.rules.check_control(Code::Error, &report.to_arguments())?;
         self.request(Request::Control(Command::Error(report))).await
     }
 
