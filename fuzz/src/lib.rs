@@ -22,7 +22,11 @@ impl Payload {
     /// The payload: mostly short, now and then long enough to be sent from where it is.
     pub fn bytes(self) -> Bytes {
         let len = usize::from(self.len);
-        let len = if self.kind % 16 == 1 { len % 20_000 } else { len % 64 };
+        let len = match self.kind % 16 {
+            1 => len % 20_000,
+            2 => len % 4_096,
+            _ => len % 64,
+        };
         (0..len).map(|at| self.fill.wrapping_add(at as u8)).collect::<Vec<u8>>().into()
     }
 }

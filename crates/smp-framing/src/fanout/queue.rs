@@ -380,7 +380,8 @@ mod tests {
     #[test]
     fn who_is_disconnected_keeps_nothing_alive() {
         let mut queue = queue(Policy::Disconnect);
-        (0..3).for_each(|number| queue.offer_frame(&cut(number, false)));
+        queue.offer_message(&Arguments::new());
+        queue.offer_frame(&cut(0, false));
         assert!(queue.is_disconnecting() && queue.items.is_empty() && queue.parts.is_empty() && queue.len == 0);
     }
 }

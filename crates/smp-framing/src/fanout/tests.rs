@@ -254,3 +254,13 @@ fn what_could_not_be_passed_on_is_counted_and_ends_the_message() {
     let dropped = fan_out.dropped();
     assert_eq!((dropped.framed_messages, dropped.frames), (1, 4));
 }
+
+#[test]
+fn ids_are_free_again_when_their_message_is_over() {
+    let mut fan_out = fan_out(10);
+    for at in 0..3 {
+        let message = fan_out.begin(1, 0).unwrap();
+        if at == 1 { fan_out.abandon(message).unwrap() } else { fan_out.finish(message).unwrap() }
+    }
+    assert!(fan_out.ids_in_use.is_empty());
+}

@@ -106,7 +106,6 @@ impl Peer {
     /// Once the broadcast is over: why it left, and what it got.
     async fn end(self) -> (LeaveReason, Got) {
         let left = self.subscription.left().await;
-        self.sender.flush().await.unwrap();
         self.sender.close().await;
         (left, self.reading.await.unwrap().0)
     }
@@ -253,7 +252,6 @@ async fn one_that_never_reads_is_dropped_or_disconnected_while_the_others_get_ev
                 assert!(!sender.is_closed());
                 let reading = read(far);
                 assert_eq!(subscription.left().await, LeaveReason::Finished);
-                sender.flush().await.unwrap();
                 sender.close().await;
                 let (got, _) = reading.await.unwrap();
                 assert!(got.abandoned == 1 && content.starts_with(&got.payload), "a beginning, and word of its end");
@@ -316,7 +314,6 @@ async fn who_is_dropped_from_a_message_gets_the_next_one_whole() {
         broadcast.send(vec![5; 4000]).await.unwrap();
         drop(broadcast);
         assert_eq!(subscription.left().await, LeaveReason::Finished);
-        sender.flush().await.unwrap();
         sender.close().await;
         let (got, _) = reading.await.unwrap();
         // What it had first, what it joined again, the next message: told apart by ID, and by the opening where one is reused.
@@ -368,7 +365,9 @@ async fn a_body_that_its_sender_drops_is_cut_off_everywhere() {
         while peers.iter().any(|peer| peer.frame_count.load(Ordering::Relaxed) == 0) {
             tokio::task::yield_now().await;
         }
+        let id = body.id();
         drop(body);
+        assert_eq!(peers[0].subscription.rejoin(id), Err(FanOutError::NoSuchMessage), "over for the sender too");
         broadcast.send("next").await.unwrap();
         drop(broadcast);
         for peer in peers {
@@ -413,10 +412,47 @@ async fn what_a_dropped_write_did_not_send_goes_first() {
         body.finish().await.unwrap();
         drop(broadcast);
         let left = subscription.left().await;
-        sender.flush().await.unwrap();
         sender.close().await;
         assert_eq!(left, LeaveReason::Finished);
         assert!(reading.await.unwrap().0.payload == content);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_stuck_in_the_middle_of_handing_over_is_disconnected_all_the_same() {
+    //= SMPF-B-SLOW-RECEIVER
+    bounded(async {
+        let broadcast = broadcast(64);
+        let (subscription, sender, _receiver, _far) = deaf(&broadcast, Policy::Disconnect);
+        let is_stuck = || async {
+            let drained = async {
+                while subscription.queued_len() > 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(Duration::from_millis(200), drained).await.is_err()
+        };
+        while !is_stuck().await {
+            broadcast.send(vec![1; 1400]).await.unwrap();
+        }
+        while broadcast.dropped().disconnections == 0 {
+            broadcast.send(vec![1; 1400]).await.unwrap();
+        }
+        assert_eq!(subscription.left().await, LeaveReason::TooSlow);
+        sender.closed().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_whose_connection_ends_leaves_although_nothing_is_sent() {
+    bounded(async {
+        let broadcast = broadcast(64);
+        let (subscription, _sender, _receiver, far) = deaf(&broadcast, Policy::Wait);
+        drop(far);
+        assert_eq!(subscription.left().await, LeaveReason::ConnectionClosed);
+        assert_eq!(broadcast.receiver_count(), 0);
     })
     .await;
 }
