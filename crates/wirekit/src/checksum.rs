@@ -66,7 +66,7 @@ mod tests {
             sum += u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low));
             sum = (sum & 0xffff) + (sum >> 16);
         }
-        !(sum as u16)
+        !u16::try_from(sum).unwrap()
     }
 
     #[test]

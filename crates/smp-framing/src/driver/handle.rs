@@ -2,6 +2,7 @@
 
 mod accounts;
 mod body;
+mod queue;
 mod receiver;
 mod sender;
 mod task;
@@ -15,13 +16,11 @@ use crate::machine::{BodyId, Command, UsageError};
 use crate::{Arguments, SendRules};
 use accounts::Accounts;
 use bytes::Bytes;
+use queue::Queue;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
-
-/// Requests of the handles that wait for the task.
-const REQUEST_COUNT_MAX: usize = 256;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// What a handle asks the task for.
 #[derive(Debug)]
@@ -44,6 +43,9 @@ struct Shared {
     accounts: Accounts,
     /// Looked at whenever the accounts changed.
     is_aborted: AtomicBool,
+    /// Octets that may still be queued for the task; closed with it.
+    room: Semaphore,
+    has_ended: watch::Sender<bool>,
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
@@ -63,10 +65,16 @@ impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
         self.machine().deliver_frames();
         let unclaimed_len_max = self.machine().assembly_len_max();
         let (rules, accounts) = (self.machine().send_rules(), Accounts::new(unclaimed_len_max));
-        let shared = Arc::new(Shared { rules, accounts, is_aborted: AtomicBool::new(false) });
-        let (request_sender, requests) = mpsc::channel(REQUEST_COUNT_MAX);
+        let shared = Arc::new(Shared {
+            rules,
+            accounts,
+            is_aborted: AtomicBool::new(false),
+            room: Semaphore::new(queue::REQUEST_LEN_MAX as usize),
+            has_ended: watch::Sender::new(false),
+        });
+        let (queue, requests) = Queue::new(Arc::clone(&shared));
         let (incoming, incoming_receiver) = mpsc::unbounded_channel();
         tokio::spawn(task::Task::new(self, requests, incoming, Arc::clone(&shared)).run());
-        (Sender::new(request_sender, Arc::clone(&shared)), Receiver::new(incoming_receiver, shared))
+        (Sender::new(queue), Receiver::new(incoming_receiver, shared))
     }
 }

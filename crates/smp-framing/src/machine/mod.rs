@@ -202,6 +202,12 @@ impl ConnectionMachine {
         self.events.len() + 4 > self.config.limits.event_count_max
     }
 
+    /// True while messages can be queued: neither end has begun to close.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
     /// True once this end has nothing more to say: the driver flushes, then closes its half of the carrier.
     #[must_use]
     pub const fn is_finished_sending(&self) -> bool {

@@ -323,3 +323,45 @@ async fn who_waited_for_a_body_and_dropped_it_waits_no_more() {
     let writing = tokio::spawn(async move { raw.write_all(&all).await });
     assert!(tokio::time::timeout(SHORT * 3, writing).await.is_err(), "12 MB that nobody takes");
 }
+
+#[tokio::test]
+async fn those_who_never_stop_sending_do_not_keep_a_closed_connection_alive() {
+    let (a, mut raw) = duplex(1000);
+    let mut limits = Limits::default();
+    limits.stop_linger = Duration::from_millis(100);
+    let a = Connection::new(a, config().to_builder().with_limits(limits).build().unwrap());
+    let (sender, mut receiver) = a.spawn();
+    // Each of them queues as much as tokio lets it before the others and the connection's task have a turn.
+    let floods: Vec<_> = (0..8)
+        .map(|_| {
+            let sender = sender.clone();
+            tokio::spawn(async move { while sender.send("x").await.is_ok() {} })
+        })
+        .collect();
+    raw.write_all(&[0x70]).await.unwrap();
+    let ended = async { while receiver.receive().await.unwrap().is_some() {} };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
+    for flood in floods {
+        tokio::time::timeout(Duration::from_secs(10), flood).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_handles_queue_is_bounded_by_octets_and_one_message_may_be_larger() {
+    //= SMPF-L-OUTGOING
+    let (a, _b) = pair(1000);
+    let (sender, _receiver) = a.spawn();
+    let mut sent = 0;
+    while tokio::time::timeout(Duration::from_millis(100), sender.send(vec![0; 1 << 20])).await.is_ok() {
+        sent += 1;
+        assert!(sent < 20, "nothing bounds it");
+    }
+    // One or two in the machine, four in the queue.
+    assert!((4..8).contains(&sent), "{sent} messages of 1 MiB");
+    let (c, d) = pair(1 << 16);
+    let (sender, _receiver) = c.spawn();
+    let (_keep, mut receiver) = d.spawn();
+    sender.send(vec![1; 6 << 20]).await.unwrap();
+    let Some(Incoming::Body(body)) = receiver.receive().await.unwrap() else { panic!("no body") };
+    assert_eq!(body.collect(6 << 20).await.unwrap().payload_len(), 6 << 20);
+}

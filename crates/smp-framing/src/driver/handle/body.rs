@@ -1,6 +1,7 @@
 //! Messages of any length, as they come and go.
 
 use super::accounts::{BodyKey, ITEM_LEN};
+use super::queue::Queue;
 use super::{Request, Shared};
 use crate::driver::error::SendError;
 use crate::machine::{AbandonReason, BodyId, UsageError};
@@ -17,13 +18,13 @@ use tokio::sync::mpsc;
 pub struct BodySender {
     id: BodyId,
     count: u8,
-    requests: mpsc::Sender<Request>,
+    queue: Queue,
     is_done: bool,
 }
 
 impl BodySender {
-    pub(super) const fn new(id: BodyId, count: u8, requests: mpsc::Sender<Request>) -> Self {
-        Self { id, count, requests, is_done: false }
+    pub(super) const fn new(id: BodyId, count: u8, queue: Queue) -> Self {
+        Self { id, count, queue, is_done: false }
     }
 
     /// Appends to argument `index`, waiting for room where there is none. Cancel-safe: queued whole or not at all.
@@ -34,7 +35,7 @@ impl BodySender {
         if index >= self.count {
             return Err(UsageError::NoSuchArgument { index, count: self.count }.into());
         }
-        self.requests.send(Request::FeedBody(self.id, index, payload)).await.map_err(|_| SendError::Closed)
+        self.queue.push(Request::FeedBody(self.id, index, payload)).await
     }
 
     /// Appends to argument `index` and ends the body, in one step: what fits one frame then is in the LAST FRAME, and a
@@ -46,8 +47,7 @@ impl BodySender {
         if index >= self.count {
             return Err(UsageError::NoSuchArgument { index, count: self.count }.into());
         }
-        let permit = self.requests.reserve().await.map_err(|_| SendError::Closed)?;
-        permit.send(Request::FinishBodyWith(self.id, index, payload));
+        self.queue.push(Request::FinishBodyWith(self.id, index, payload)).await?;
         self.is_done = true;
         Ok(())
     }
@@ -57,8 +57,7 @@ impl BodySender {
     /// # Errors
     /// [`SendError::Closed`].
     pub async fn finish(mut self) -> Result<(), SendError> {
-        let permit = self.requests.reserve().await.map_err(|_| SendError::Closed)?;
-        permit.send(Request::FinishBody(self.id));
+        self.queue.push(Request::FinishBody(self.id)).await?;
         self.is_done = true;
         Ok(())
     }
@@ -69,13 +68,12 @@ impl Drop for BodySender {
         if self.is_done {
             return;
         }
-        let give_up = Request::AbandonBody(self.id);
-        if let Err(mpsc::error::TrySendError::Full(give_up)) = self.requests.try_send(give_up) {
+        if let Err(give_up) = self.queue.try_push(Request::AbandonBody(self.id)) {
             // The queue is full of others' requests; there is no waiting in a drop.
-            let requests = self.requests.clone();
+            let queue = self.queue.clone();
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(async move {
-                    let _ended = requests.send(give_up).await;
+                    let _ended = queue.push(give_up).await;
                 });
             }
         }

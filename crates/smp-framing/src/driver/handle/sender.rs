@@ -1,35 +1,23 @@
 //! The sending end.
 
-use super::{BodySender, Request, Shared};
+use super::queue::Queue;
+use super::{BodySender, Request};
 use crate::driver::error::SendError;
 use crate::machine::{Command, ErrorReport, UsageError};
 use crate::{Arguments, Code, UserCode};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::{mpsc, oneshot};
 
 /// Sends on a connection, from any number of tasks: clone it. Cheap to clone.
 ///
 /// All futures are cancel-safe: one that is dropped has either queued what it was to queue, or nothing.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    requests: mpsc::Sender<Request>,
-    shared: Arc<Shared>,
+    queue: Queue,
 }
 
 impl Sender {
-    pub(super) const fn new(requests: mpsc::Sender<Request>, shared: Arc<Shared>) -> Self {
-        Self { requests, shared }
-    }
-
-    async fn request(&self, request: Request) -> Result<(), SendError> {
-        self.requests.send(request).await.map_err(|_| SendError::Closed)
-    }
-
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, SendError> {
-        let (answer, answered) = oneshot::channel();
-        self.request(request(answer)).await?;
-        answered.await.map_err(|_| SendError::Closed)
+    pub(super) const fn new(queue: Queue) -> Self {
+        Self { queue }
     }
 
     /// Queues a message, waiting for room where there is none. It is written at once if the carrier takes it.
@@ -38,8 +26,8 @@ impl Sender {
     /// [`SendError::Usage`] for what cannot be sent to this peer, [`SendError::Closed`] where the connection ended.
     pub async fn send(&self, message: impl Into<Arguments>) -> Result<(), SendError> {
         let arguments = message.into();
-        self.shared.rules.check_message(&arguments)?;
-        self.request(Request::Message(arguments)).await
+        self.queue.shared.rules.check_message(&arguments)?;
+        self.queue.push(Request::Message(arguments)).await
     }
 
     /// Sends an INFORMATION unit.
@@ -48,8 +36,8 @@ impl Sender {
     /// As [`send`](Self::send).
     pub async fn information(&self, arguments: impl Into<Arguments>) -> Result<(), SendError> {
         let arguments = arguments.into();
-        self.shared.rules.check_control(Code::Information, &arguments)?;
-        self.request(Request::Control(Command::Information(arguments))).await
+        self.queue.shared.rules.check_control(Code::Information, &arguments)?;
+        self.queue.push(Request::Control(Command::Information(arguments))).await
     }
 
     /// Sends an ERROR unit.
@@ -57,8 +45,8 @@ impl Sender {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn error(&self, report: ErrorReport) -> Result<(), SendError> {
-        self.shared.rules.check_control(Code::Error, &report.to_arguments())?;
-        self.request(Request::Control(Command::Error(report))).await
+        self.queue.shared.rules.check_control(Code::Error, &report.to_arguments())?;
+        self.queue.push(Request::Control(Command::Error(report))).await
     }
 
     /// Sends a unit with a code of the application's own.
@@ -67,8 +55,8 @@ impl Sender {
     /// As [`send`](Self::send).
     pub async fn user(&self, code: UserCode, arguments: impl Into<Arguments>) -> Result<(), SendError> {
         let arguments = arguments.into();
-        self.shared.rules.check_control(code.into(), &arguments)?;
-        self.request(Request::Control(Command::User(code, arguments))).await
+        self.queue.shared.rules.check_control(code.into(), &arguments)?;
+        self.queue.push(Request::Control(Command::User(code, arguments))).await
     }
 
     /// Asks the peer to send no messages and frames until [`resume_peer`](Self::resume_peer).
@@ -76,7 +64,7 @@ impl Sender {
     /// # Errors
     /// [`SendError::Closed`].
     pub async fn pause_peer(&self) -> Result<(), SendError> {
-        self.request(Request::Control(Command::PausePeer)).await
+        self.queue.push(Request::Control(Command::PausePeer)).await
     }
 
     /// Asks the peer to go on.
@@ -84,7 +72,7 @@ impl Sender {
     /// # Errors
     /// [`SendError::Closed`].
     pub async fn resume_peer(&self) -> Result<(), SendError> {
-        self.request(Request::Control(Command::ResumePeer)).await
+        self.queue.push(Request::Control(Command::ResumePeer)).await
     }
 
     /// Opens a body of `count` arguments.
@@ -101,8 +89,8 @@ impl Sender {
     /// # Errors
     /// As `open_body`.
     pub async fn open_body_at(&self, count: u8, first_number: u32) -> Result<BodySender, SendError> {
-        let id = self.ask(|answer| Request::OpenBody { count, first_number, answer }).await??;
-        Ok(BodySender::new(id, count, self.requests.clone()))
+        let id = self.queue.ask(|answer| Request::OpenBody { count, first_number, answer }).await??;
+        Ok(BodySender::new(id, count, self.queue.clone()))
     }
 
     /// Waits until the carrier has taken everything that was queued before.
@@ -110,32 +98,35 @@ impl Sender {
     /// # Errors
     /// [`SendError::Closed`].
     pub async fn flush(&self) -> Result<(), SendError> {
-        self.ask(Request::Flush).await
+        self.queue.ask(Request::Flush).await
     }
 
     /// Sends what is queued, waits for open bodies to be finished, then sends STOP and waits until the connection has
     /// ended. The receiver gets what comes until then. Does nothing on a connection that has ended.
     pub async fn close(&self) {
         // An error says that the connection ended before, which is what was wanted.
-        let _ended = self.ask(Request::Close).await;
+        let _ended_before = self.queue.ask(Request::Close).await;
+        self.closed().await;
     }
 
     /// Ends the connection at once, whatever the peer does: what is queued is lost, the carrier is dropped, and the
     /// receiver gets an error with [`CloseReason::Aborted`](crate::machine::CloseReason::Aborted).
     pub fn abort(&self) {
-        self.shared.is_aborted.store(true, Ordering::Release);
-        self.shared.accounts.changed.notify_one();
+        self.queue.shared.is_aborted.store(true, Ordering::Release);
+        self.queue.shared.accounts.changed.notify_one();
     }
 
     /// True once the connection has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.requests.is_closed()
+        *self.queue.shared.has_ended.borrow()
     }
 
     /// Waits until the connection has ended.
     pub async fn closed(&self) {
-        self.requests.closed().await;
+        let mut ended = self.queue.shared.has_ended.subscribe();
+        // Fails only without a sender, and this handle holds one.
+        let _ended = ended.wait_for(|has_ended| *has_ended).await;
     }
 
     /// That `message` could be sent on this connection.
@@ -143,6 +134,6 @@ impl Sender {
     /// # Errors
     /// [`UsageError`], as `send` would return.
     pub fn check(&self, message: &Arguments) -> Result<(), UsageError> {
-        self.shared.rules.check_message(message).map(drop)
+        self.queue.shared.rules.check_message(message).map(drop)
     }
 }

@@ -18,6 +18,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
+/// Requests dealt with before the carrier has its turn: senders that never stop must not use up what tokio grants a task.
+const REQUESTS_PER_TURN: usize = 32;
+
 /// Requests and events dealt with before the task lets others run.
 const STEPS_MAX: usize = 1024;
 
@@ -34,6 +37,14 @@ pub(super) struct Task<C> {
     closes: Vec<oneshot::Sender<()>>,
     flow: Flow,
     shared: Arc<Shared>,
+}
+
+/// However it ends, whoever waits for it goes on.
+impl<C> Drop for Task<C> {
+    fn drop(&mut self) {
+        self.shared.room.close();
+        self.shared.has_ended.send_replace(true);
+    }
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
@@ -133,15 +144,28 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
     }
 
     fn poll_requests(&mut self, cx: &mut Context<'_>) {
-        self.is_stalled = !self.has_room();
-        while !self.is_stalled && !self.senders_gone {
-            match self.requests.poll_recv(cx) {
-                Poll::Ready(Some(request)) => self.execute(request),
-                Poll::Ready(None) => self.senders_gone = true,
-                Poll::Pending => break,
-            }
-            self.is_stalled = !self.has_room();
+        if !self.connection.machine().is_open() {
+            // What comes now comes too late: who sends learns it at once, instead of keeping this task busy.
+            self.requests.close();
         }
+        self.is_stalled = true;
+        for _ in 0..REQUESTS_PER_TURN {
+            if !self.has_room() || self.senders_gone {
+                break;
+            }
+            match self.requests.poll_recv(cx) {
+                Poll::Ready(Some(request)) => {
+                    self.shared.room.add_permits(request.queued_len() as usize);
+                    self.execute(request);
+                }
+                Poll::Ready(None) => self.senders_gone = true,
+                Poll::Pending => {
+                    self.is_stalled = false;
+                    break;
+                }
+            }
+        }
+        self.is_stalled &= !self.senders_gone;
         if self.is_to_close() {
             self.is_closing = true;
             let _closing_already = self.connection.command(Command::Close(Arguments::new()));
