@@ -29,7 +29,7 @@ impl Drip {
 
 fn is_ready(calls: &mut usize, cx: &Context<'_>) -> bool {
     *calls += 1;
-    if *calls % 2 == 0 {
+    if calls.is_multiple_of(2) {
         cx.waker().wake_by_ref();
     }
     *calls % 2 == 1

@@ -52,7 +52,7 @@ impl Subject for Smp {
         limits.small_units_per_second_max = 50;
         limits.open_ids_max = 4;
         limits.paused_timeout = Duration::from_secs(20);
-        let peer_timeout = (seed % 2 == 0).then_some(Duration::from_secs(25));
+        let peer_timeout = seed.is_multiple_of(2).then_some(Duration::from_secs(25));
         let config = Config::builder().with_limits(limits).with_peer_timeout(peer_timeout).build().unwrap();
         ConnectionMachine::new(Instant::EPOCH, config)
     }
