@@ -203,7 +203,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// How long the peer may send nothing at all before it counts as lost. Default 120 s; `None` never. A peer that sends
+    /// How long the peer may send nothing at all, or take nothing of what is to be sent, before it counts as lost. Default
+    /// 120 s; `None` never. A peer that sends
     /// no heartbeats of its own (npm `smp`) needs `None` or steady traffic.
     pub const fn with_peer_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.0.peer_timeout = timeout;

@@ -58,6 +58,8 @@ pub struct Framer {
     max_message_size: usize,
     ident: FrameIdent,
     next_code: Option<Code>,
+    /// The first frame must be a NEW FRAME even where it takes all: the peer may have a message open under this ID.
+    reuses_id: bool,
     /// The pieces of the frame being made, kept for its memory.
     frame: Vec<Piece>,
 }
@@ -95,6 +97,7 @@ impl Framer {
             max_message_size,
             ident: FrameIdent { id, number: first_number },
             next_code: Some(Code::NewFrame),
+            reuses_id: false,
             frame: Vec::new(),
         })
     }
@@ -149,9 +152,10 @@ impl Framer {
         self.count
     }
 
-    /// Sets the ID, before the first frame.
-    pub(crate) const fn set_id(&mut self, id: u16) {
+    /// Sets the ID, before the first frame. One that a given-up message had is opened anew, whatever the peer kept of it.
+    pub(crate) const fn set_id(&mut self, id: u16, reuses_id: bool) {
         self.ident.id = id;
+        self.reuses_id = reuses_id;
     }
 
     /// Appends the next frame to `out`; `false` where there is none to make now.
@@ -169,7 +173,8 @@ impl Framer {
         }
         let code = self.next_code?;
         self.cut();
-        let is_last = self.finished && self.pieces.is_empty();
+        let must_open = self.reuses_id && code == Code::NewFrame;
+        let is_last = self.finished && self.pieces.is_empty() && !must_open;
         let ident = self.ident;
         self.ident.number = ident.number.wrapping_add(1);
         self.next_code = (!is_last).then_some(Code::ContinuingFrame);

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
-use wirekit::Machine;
+use wirekit::{Instant, Machine};
 
 /// The first read of a connection asks for this much, and an idle one keeps this much.
 const READ_LEN_MIN: usize = 4 * 1024;
@@ -41,6 +41,8 @@ pub struct Connection<C> {
     read_len: usize,
     transmit: TransmitBuffer,
     write: WriteState,
+    /// Since when the carrier takes nothing.
+    stalled_since: Option<Instant>,
     read_ended: bool,
 }
 
@@ -69,6 +71,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
             read_len: READ_LEN_MIN,
             transmit: TransmitBuffer::new(),
             write: WriteState::Clean,
+            stalled_since: None,
             read_ended: false,
         }
     }
@@ -140,6 +143,16 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // After an idle time the clock is old, and what begins now, as the wait after a STOP, would be over too early.
         self.clock.refresh();
+        let polled = self.poll_write_all(cx);
+        if polled.is_ready() {
+            self.stalled_since = None;
+        } else if self.stalled_since.is_none() {
+            self.stalled_since = Some(self.clock.now());
+        }
+        polled
+    }
+
+    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if self.transmit.remaining() < WRITE_LEN {
                 self.machine.poll_transmit(self.clock.now(), &mut self.transmit);
@@ -177,6 +190,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.transmit.advance(written);
+        self.stalled_since = None;
         self.write = WriteState::Dirty;
         Poll::Ready(Ok(()))
     }
@@ -217,7 +231,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.machine.poll_timeout();
-        ready!(self.clock.poll_until(cx, deadline.map(|deadline| deadline.at)));
+        let stalled_at = self.stalled_since.and_then(|since| self.machine.stalled_deadline(since));
+        let next_at = deadline.map(|deadline| deadline.at).into_iter().chain(stalled_at).min();
+        ready!(self.clock.poll_until(cx, next_at));
+        if stalled_at.is_some_and(|at| at <= self.clock.now()) {
+            self.machine.lose_peer();
+            return Poll::Ready(());
+        }
         if deadline.is_some_and(|deadline| deadline.reason == TimerReason::Heartbeat) {
             self.release_memory();
         }

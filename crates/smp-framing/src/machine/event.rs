@@ -172,8 +172,10 @@ pub enum CloseReason {
         /// The least number of octets missing.
         missing_len: usize,
     },
-    /// Nothing came from the peer for `peer_timeout`.
-    #[error("nothing came from the peer for the whole peer_timeout: it is gone, or sends no heartbeats")]
+    /// Nothing came from the peer for `peer_timeout`, or it took nothing of what was to be sent for as long.
+    #[error(
+        "the peer was silent, or took nothing, for the whole peer_timeout: it is gone, hangs, or sends no heartbeats"
+    )]
     PeerLost,
     /// A limit of ours was reached in a way that leaves no going on.
     #[error(transparent)]

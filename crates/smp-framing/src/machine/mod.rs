@@ -243,6 +243,18 @@ impl ConnectionMachine {
         self.config.limits.assembly_len_max
     }
 
+    /// The carrier takes nothing since this instant: when the peer counts as lost for that.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn stalled_deadline(&self, since: Instant) -> Option<Instant> {
+        self.config.peer_timeout.map(|timeout| since + timeout)
+    }
+
+    /// The peer takes nothing any more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn lose_peer(&mut self) {
+        self.end(CloseReason::PeerLost);
+    }
+
     /// The driver does not read, for reasons of its own: that the peer is not heard is not the peer's fault.
     #[cfg(feature = "tokio")]
     pub(crate) fn excuse_silence(&mut self, now: Instant) {

@@ -269,12 +269,10 @@ impl Outgoing {
         if self.ids_in_use.len() >= self.limits.open_ids_max {
             return false;
         }
-        let id = match self.ids_to_reuse.pop_front() {
-            Some(id) => id,
-            None => self.ids.next(|id| self.ids_in_use.contains(&id)),
-        };
+        let given_up = self.ids_to_reuse.pop_front();
+        let id = given_up.unwrap_or_else(|| self.ids.next(|id| self.ids_in_use.contains(&id)));
         self.ids_in_use.insert(id);
-        large.framer.set_id(id);
+        large.framer.set_id(id, given_up.is_some());
         large.id = Some(id);
         true
     }

@@ -369,3 +369,29 @@ async fn the_codec_alone_works_with_framed() {
     };
     tokio::join!(sending, receiving);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_says_it_lives_and_takes_nothing_is_lost() {
+    //= SMPF-B-HEARTBEAT SMPF-B-SLOW-RECEIVER
+    let (a, mut raw) = duplex(1000);
+    let mut a = Connection::new(a, Config::default());
+    let begun = tokio::time::Instant::now();
+    let living = async {
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            if raw.write_all(&[0x60]).await.is_err() {
+                break;
+            }
+        }
+    };
+    let closing = async {
+        a.feed(vec![0; 100_000]).await.unwrap();
+        let lost = a.close().await.unwrap_err();
+        assert!(matches!(lost, ConnectionError::Ended(CloseReason::PeerLost)), "{lost:?}");
+        assert_eq!(begun.elapsed().as_secs(), 120);
+    };
+    tokio::select! {
+        () = living => panic!("the peer goes on for ever"),
+        () = closing => {}
+    }
+}

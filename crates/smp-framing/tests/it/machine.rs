@@ -279,6 +279,24 @@ fn a_body_given_up_is_reported_and_its_id_taken_over() {
 }
 
 #[test]
+fn an_id_that_was_given_up_is_opened_anew_even_by_a_message_of_one_frame() {
+    //= SMPF-R9 SMPF-R8
+    let (mut table, mut peer) = (Table::new(quiet()), Table::new(quiet()));
+    let given_up = table.machine.open_body(1, 0).unwrap();
+    table.machine.feed_body(given_up, 0, Bytes::from_static(b"part")).unwrap();
+    peer.receive_units(&table.transmit());
+    table.machine.abandon_body(given_up).unwrap();
+    let empty = table.machine.open_body(1, 0).unwrap();
+    table.machine.finish_body(empty).unwrap();
+    let said = table.transmit();
+    assert_eq!(said[1..].iter().map(Unit::code).collect::<Vec<_>>(), [Code::NewFrame, Code::LastFrame]);
+    // A peer that does not know what ERROR 501 means.
+    let events = peer.receive_units(&said[1..]);
+    assert_eq!(events[0], Event::Abandoned(0, AbandonReason::Replaced));
+    assert!(matches!(&events[1..], [Event::Assembled(whole)] if whole.arguments == "".into()), "{events:?}");
+}
+
+#[test]
 fn commands_that_cannot_be_done_say_why_and_change_nothing() {
     let mut table = Table::new(quiet());
     let many = Arguments::from(vec![Bytes::new(); 16]);
