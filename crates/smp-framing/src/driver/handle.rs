@@ -52,10 +52,11 @@ impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
     /// Gives the connection to a task of its own and returns its two ends. Frames come as they arrive, each framed message
     /// as a [`BodyReceiver`], whatever the configuration's delivery.
     ///
-    /// What the application has not taken is bounded: above 1 MiB the peer is asked to PAUSE, at 256 KiB to RESUME, and
-    /// at 4 MiB the carrier is read no more. A body that nobody reads counts too: read it, or drop its receiver. Only
-    /// while a body that was received is waited for, what comes before its next frame may wait unreceived up to
-    /// [`Limits::assembly_len_max`](crate::Limits::assembly_len_max), since the protocol cannot pause one message alone.
+    /// What the application has not taken is bounded: above 1 MiB the peer is asked to PAUSE, at 256 KiB to RESUME. What it
+    /// had on its way still comes, up to [`Limits::assembly_len_max`](crate::Limits::assembly_len_max); there nothing is
+    /// read any more, so leave that far above the system's socket buffers. A body that nobody reads counts too: read it,
+    /// or drop its receiver. Only while a body that was received is waited for, the peer is not paused for what stands
+    /// unreceived before its next frame, since the protocol cannot pause one message alone.
     ///
     /// When all senders and the receiver are dropped, the connection is closed in order.
     ///
@@ -63,8 +64,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
     #[must_use]
     pub fn spawn(mut self) -> (Sender, Receiver) {
         self.machine().deliver_frames();
-        let unclaimed_len_max = self.machine().assembly_len_max();
-        let (rules, accounts) = (self.machine().send_rules(), Accounts::new(unclaimed_len_max));
+        let len_max = self.machine().assembly_len_max();
+        let (rules, accounts) = (self.machine().send_rules(), Accounts::new(len_max));
         let shared = Arc::new(Shared {
             rules,
             accounts,

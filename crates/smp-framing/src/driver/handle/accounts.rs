@@ -8,8 +8,6 @@ use tokio::sync::Notify;
 const LEN_HIGH: usize = 1 << 20;
 /// At this many it is asked to go on.
 const LEN_LOW: usize = 256 << 10;
-/// At this many nothing is read any more, whatever the peer thinks of PAUSE.
-const LEN_MAX: usize = 4 << 20;
 /// What each item counts beside its payload.
 pub(super) const ITEM_LEN: usize = 128;
 
@@ -50,7 +48,8 @@ pub(super) struct Accounts {
 struct Books {
     unclaimed_len: usize,
     claimed_len: usize,
-    unclaimed_len_max: usize,
+    /// At this many nothing is read any more, not even a RESUME: far above what a peer that heeds PAUSE has on its way.
+    len_max: usize,
     /// How many bodies in hand have nothing to give although the application waits.
     waiting_count: usize,
     bodies: HashMap<BodyKey, Body>,
@@ -62,7 +61,7 @@ impl Books {
     fn flow(&self) -> Flow {
         let is_waiting = self.waiting_count > 0;
         let len = self.claimed_len + if is_waiting { 0 } else { self.unclaimed_len };
-        if len >= LEN_MAX || self.unclaimed_len >= self.unclaimed_len_max {
+        if self.claimed_len + self.unclaimed_len >= self.len_max {
             Flow::Stop
         } else if len > LEN_HIGH || (self.flow != Flow::Free && len > LEN_LOW) {
             Flow::Pause
@@ -73,11 +72,11 @@ impl Books {
 }
 
 impl Accounts {
-    pub(super) fn new(unclaimed_len_max: usize) -> Self {
+    pub(super) fn new(len_max: usize) -> Self {
         let books = Books {
             unclaimed_len: 0,
             claimed_len: 0,
-            unclaimed_len_max,
+            len_max,
             waiting_count: 0,
             bodies: HashMap::new(),
             next_key: 0,
@@ -201,7 +200,7 @@ mod tests {
         assert_eq!(accounts.update_flow(), Flow::Pause);
         accounts.take(1);
         assert_eq!(accounts.update_flow(), Flow::Free);
-        accounts.queue(LEN_MAX - LEN_LOW);
+        accounts.queue((64 << 20) - LEN_LOW);
         assert_eq!(accounts.update_flow(), Flow::Stop);
     }
 
@@ -246,7 +245,7 @@ mod tests {
             accounts.queue_body(body, LEN_HIGH);
             assert_eq!(accounts.update_flow(), Flow::Pause);
             accounts.close_body(body);
-            accounts.queue_body(body, LEN_MAX);
+            accounts.queue_body(body, 64 << 20);
             assert_eq!(accounts.update_flow(), Flow::Free);
         }
     }
