@@ -30,11 +30,13 @@ pub(crate) const LENGTH_LEN: usize = 2;
 #[derive(Clone)]
 pub struct Arguments(Repr);
 
+/// The tag is as wide as a register: a narrower one makes moves at odd offsets, which cost more than the move.
 #[derive(Clone)]
+#[repr(u64)]
 enum Repr {
     /// `count` arguments as on the wire: LENGTH and payload in turn. Whoever makes one has walked it.
     Wire {
-        count: u8,
+        count: usize,
         encoded: Bytes,
     },
     One(Bytes),
@@ -49,8 +51,8 @@ impl Arguments {
     }
 
     /// `encoded` must hold exactly `count` arguments, LENGTH and payload in turn.
-    #[inline]
-    pub(crate) const fn from_wire(count: u8, encoded: Bytes) -> Self {
+    #[inline(always)]
+    pub(crate) const fn from_wire(count: usize, encoded: Bytes) -> Self {
         Self(Repr::Wire { count, encoded })
     }
 
@@ -63,12 +65,21 @@ impl Arguments {
         }
     }
 
+    /// The only argument, where it is kept as a byte string of its own.
+    #[inline]
+    pub(crate) fn as_single(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Repr::One(only) => Some(only),
+            Repr::Wire { .. } | Repr::Many(_) => None,
+        }
+    }
+
     /// How many arguments there are. More than [`ARGC_MAX`] cannot be sent.
     #[inline]
     #[must_use]
     pub fn count(&self) -> usize {
         match &self.0 {
-            Repr::Wire { count, .. } => usize::from(*count),
+            Repr::Wire { count, .. } => *count,
             Repr::One(_) => 1,
             Repr::Many(parts) => parts.len(),
         }
@@ -112,7 +123,7 @@ impl Arguments {
     #[must_use]
     pub fn payload_len(&self) -> usize {
         match &self.0 {
-            Repr::Wire { count, encoded } => encoded.len() - usize::from(*count) * LENGTH_LEN,
+            Repr::Wire { count, encoded } => encoded.len() - *count * LENGTH_LEN,
             Repr::One(only) => only.len(),
             Repr::Many(parts) => parts.iter().map(Bytes::len).sum(),
         }
@@ -131,7 +142,7 @@ impl Arguments {
     pub fn into_vec(self) -> Vec<Bytes> {
         match self.0 {
             Repr::Wire { mut encoded, count } => {
-                let mut parts = Vec::with_capacity(usize::from(count));
+                let mut parts = Vec::with_capacity(count);
                 while encoded.remaining() >= LENGTH_LEN {
                     let len = usize::from(encoded.get_u16()).min(encoded.remaining());
                     parts.push(encoded.split_to(len));
@@ -154,7 +165,7 @@ impl Arguments {
             encoded.extend_from_slice(&u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
             encoded.extend_from_slice(payload);
         }
-        Self(Repr::Wire { count: u8::try_from(self.count()).unwrap_or(u8::MAX), encoded: encoded.freeze() })
+        Self(Repr::Wire { count: self.count(), encoded: encoded.freeze() })
     }
 }
 

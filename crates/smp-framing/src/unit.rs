@@ -35,7 +35,7 @@ impl Unit {
     }
 
     /// For callers that know that `ident` is read only where `code` is a frame's.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn assemble(code: Code, ident: FrameIdent, arguments: Arguments) -> Self {
         Self { code, ident, arguments }
     }

@@ -8,7 +8,7 @@ use crate::machine::{
 use crate::wire::{Decoder, TransmitBuffer};
 use crate::{Arguments, Config, UserCode};
 use bytes::{Buf, Bytes, BytesMut};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -44,6 +44,8 @@ pub struct Connection<C> {
     /// Since when the carrier takes nothing.
     stalled_since: Option<Instant>,
     read_ended: bool,
+    /// How much must wait before `feed` asks the carrier again.
+    write_at: usize,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
             write: WriteState::Clean,
             stalled_since: None,
             read_ended: false,
+            write_at: WRITE_LEN,
         }
     }
 
@@ -80,18 +83,29 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     ///
     /// # Errors
     /// [`ConnectionError`] where it ended otherwise; after that, `None`.
-    #[inline]
-    pub async fn receive(&mut self) -> Result<Option<Event>, ConnectionError> {
-        poll_fn(|cx| self.poll_receive(cx)).await
+    #[inline(always)]
+    pub fn receive(&mut self) -> impl Future<Output = Result<Option<Event>, ConnectionError>> {
+        poll_fn(|cx| self.poll_receive(cx))
     }
 
     /// [`receive`](Self::receive) for hand-written futures.
     ///
     /// # Errors
     /// As `receive`.
-    #[inline]
+    #[inline(always)]
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, ConnectionError>> {
+        if let Some(message) = self.machine.receive_at_once(&mut self.read_buffer) {
+            return Poll::Ready(Ok(Some(Event::Message(message))));
+        }
+        self.poll_receive_slowly(cx)
+    }
+
+    #[inline(never)]
+    fn poll_receive_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, ConnectionError>> {
         loop {
+            if let Some(message) = self.machine.receive_at_once(&mut self.read_buffer) {
+                return Poll::Ready(Ok(Some(Event::Message(message))));
+            }
             if let Some(event) = self.machine.poll_event() {
                 return Poll::Ready(self.deliver(event));
             }
@@ -216,7 +230,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
                 if len == room {
                     self.read_len = (self.read_len * 2).min(READ_LEN_MAX);
                 }
-                self.take_units();
+                self.machine.note_received(self.clock.now());
             }
             Err(error) => {
                 self.read_ended = true;
@@ -264,12 +278,38 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     ///
     /// # Errors
     /// [`SendError`], and the message is not queued.
-    #[inline]
-    pub async fn feed(&mut self, message: impl Into<Arguments>) -> Result<(), SendError> {
-        self.room().await?;
-        self.machine.send(message.into())?;
-        self.write_where_enough().await;
-        Ok(())
+    #[inline(always)]
+    pub fn feed(&mut self, message: impl Into<Arguments>) -> impl Future<Output = Result<(), SendError>> {
+        let mut message = message.into();
+        poll_fn(move |cx| {
+            if self.transmit.remaining() < self.write_at
+                && self.machine.send_at_once(self.clock.now(), &message, &mut self.transmit)
+            {
+                return Poll::Ready(Ok(()));
+            }
+            self.poll_feed(cx, &mut message)
+        })
+    }
+
+    /// `feed` where something waits, or the message is not of the simplest kind.
+    #[inline(never)]
+    fn poll_feed(&mut self, cx: &mut Context<'_>, message: &mut Arguments) -> Poll<Result<(), SendError>> {
+        if self.transmit.remaining() >= self.write_at {
+            let _written = self.poll_write(cx);
+        }
+        let has_room = |this: &Self| this.transmit.remaining() < 2 * WRITE_LEN && this.machine.has_room();
+        if !has_room(self) {
+            ready!(self.poll_until(cx, has_room))?;
+        }
+        // A carrier that takes nothing is not asked for every message.
+        self.write_at = WRITE_LEN.max(self.transmit.remaining() + WRITE_LEN / 4);
+        if !self.machine.send_at_once(self.clock.now(), message, &mut self.transmit) {
+            self.machine.send(core::mem::take(message))?;
+            if self.machine.outgoing_len() >= WRITE_LEN {
+                let _written = self.poll_write(cx);
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Waits until there is room in the queue.
@@ -296,6 +336,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     /// Drives the connection until `is_done`, keeping events for later.
     fn poll_until(&mut self, cx: &mut Context<'_>, is_done: impl Fn(&Self) -> bool) -> Poll<Result<(), SendError>> {
         loop {
+            self.take_units();
             let _written = self.poll_write(cx);
             if is_done(self) {
                 return Poll::Ready(Ok(()));
@@ -303,7 +344,6 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
             if self.machine.is_closed() || matches!(self.write, WriteState::Failed(_)) {
                 return Poll::Ready(Err(SendError::Closed));
             }
-            self.take_units();
             // What the peer says may be what makes room, as a RESUME does.
             if self.machine.is_full() {
                 self.machine.excuse_silence(self.clock.refresh());

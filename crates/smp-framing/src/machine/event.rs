@@ -117,8 +117,10 @@ pub enum AbandonReason {
 }
 
 /// What the machine tells the application.
+// The tag is as wide as a register: a narrower one makes moves at odd offsets, which cost more than the move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum Event {
     /// A whole message.
     Message(Arguments),

@@ -89,6 +89,13 @@ impl Outgoing {
         self.control.is_empty() && self.messages.is_empty() && self.larges.is_empty()
     }
 
+    /// True for a message of one argument that goes as one unit to any peer.
+    #[inline]
+    pub(super) fn fits_as_single(&self, arguments: &Arguments) -> bool {
+        let len_max = crate::ARGUMENT_LEN_MAX.min(self.rules.max_message_size - 2);
+        arguments.as_single().is_some_and(|only| only.len() <= len_max)
+    }
+
     pub(super) fn body_count(&self) -> usize {
         self.larges.len()
     }

@@ -59,7 +59,7 @@ impl<'a> UnitRef<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 const fn header_len(code: Code) -> usize {
     if code.is_frame() { FRAME_HEADER_LEN } else { PLAIN_HEADER_LEN }
 }
@@ -68,7 +68,7 @@ const fn header_len(code: Code) -> usize {
 ///
 /// # Errors
 /// [`Incomplete`] where the octets end before the unit does.
-#[inline]
+#[inline(always)]
 pub fn decode(octets: &[u8]) -> Result<UnitRef<'_>, Incomplete> {
     let Some((&meta, after_meta)) = octets.split_first() else {
         return Err(Incomplete { missing_len: PLAIN_HEADER_LEN });
@@ -88,8 +88,17 @@ pub fn decode(octets: &[u8]) -> Result<UnitRef<'_>, Incomplete> {
     Ok(UnitRef { code, ident, count, encoded })
 }
 
+/// Code and length of a whole unit with one argument that is no frame.
+#[inline(always)]
+fn single(octets: &[u8]) -> Option<(Code, usize)> {
+    let &[meta, high, low] = octets.first_chunk::<3>()?;
+    let code = Code::from_meta(meta);
+    let wire_len = 3 + usize::from(u16::from_be_bytes([high, low]));
+    (meta & 0x0f == 1 && !code.is_frame() && wire_len <= octets.len()).then_some((code, wire_len))
+}
+
 /// The octets of `count` arguments at the start of `octets`.
-#[inline]
+#[inline(always)]
 fn walk(octets: &[u8], count: u8) -> Result<&[u8], Incomplete> {
     let mut end = 0;
     for left in (0..usize::from(count)).rev() {
@@ -126,19 +135,40 @@ impl Decoder {
     /// # Errors
     /// [`LimitExceeded`] as soon as the LENGTHs say that the unit is longer than the decoder takes. There is no way to
     /// go on behind it: octets that are skipped cannot be told from octets that are lost.
-    #[inline]
+    #[inline(always)]
     pub fn decode(&self, buffer: &mut BytesMut) -> Result<Option<Unit>, LimitExceeded> {
-        let (code, ident, count, wire_len) = match decode(buffer) {
-            Ok(unit) => (unit.code, unit.ident, unit.count, unit.wire_len()),
-            Err(Incomplete { missing_len }) => {
-                self.check(buffer.len() + missing_len)?;
-                return Ok(None);
-            }
+        let (code, ident, count, wire_len) = match single(buffer) {
+            // By far the most frequent unit, found without the general walk.
+            Some((code, wire_len)) => (code, FrameIdent { id: 0, number: 0 }, 1, wire_len),
+            None => match decode(buffer) {
+                Ok(unit) => (unit.code, unit.ident, unit.count, unit.wire_len()),
+                Err(Incomplete { missing_len }) => {
+                    self.check(buffer.len() + missing_len)?;
+                    return Ok(None);
+                }
+            },
         };
         self.check(wire_len)?;
         let mut octets = buffer.split_to(wire_len).freeze();
         bytes::Buf::advance(&mut octets, header_len(code));
-        Ok(Some(Unit::assemble(code, ident, Arguments::from_wire(count, octets))))
+        Ok(Some(Unit::assemble(code, ident, Arguments::from_wire(usize::from(count), octets))))
+    }
+
+    /// The content of the whole unit without ID that `buffer` starts with, where it is all there, not too long, and has
+    /// payload.
+    #[inline(always)]
+    pub(crate) fn decode_message(&self, buffer: &mut BytesMut) -> Option<Arguments> {
+        let (count, wire_len) = match single(buffer) {
+            Some((_, wire_len)) => (1, wire_len),
+            None => decode(buffer).ok().map(|unit| (unit.count(), unit.wire_len()))?,
+        };
+        let has_payload = wire_len > PLAIN_HEADER_LEN + count * LENGTH_LEN;
+        if !has_payload || wire_len > self.unit_len_max {
+            return None;
+        }
+        let mut octets = buffer.split_to(wire_len).freeze();
+        bytes::Buf::advance(&mut octets, PLAIN_HEADER_LEN);
+        Some(Arguments::from_wire(count, octets))
     }
 
     /// How many octets the unit that `buffer` starts with still needs at least; 0 at a boundary.

@@ -9,6 +9,7 @@ use bytes::Buf;
 ///
 /// # Errors
 /// [`EncodeError`] where the wire cannot carry the unit; `out` is as it was then.
+#[inline]
 pub fn encode(unit: &Unit, out: &mut TransmitBuffer) -> Result<(), EncodeError> {
     if unit.code().is_reserved() {
         return Err(EncodeError::ReservedCode { code: unit.code().number() });
@@ -22,9 +23,15 @@ pub fn encode(unit: &Unit, out: &mut TransmitBuffer) -> Result<(), EncodeError> 
 //= SMPF-R1 SMPF-R3 SMPF-R19
 #[inline]
 pub(crate) fn check(arguments: &Arguments) -> Result<(), EncodeError> {
-    if arguments.as_wire().is_some() {
+    let is_short = arguments.as_single().is_some_and(|only| only.len() <= ARGUMENT_LEN_MAX);
+    if is_short || arguments.as_wire().is_some() {
         return Ok(());
     }
+    check_each(arguments)
+}
+
+#[cold]
+fn check_each(arguments: &Arguments) -> Result<(), EncodeError> {
     if arguments.count() > ARGC_MAX {
         return Err(EncodeError::ArgumentCount { count: arguments.count() });
     }

@@ -42,6 +42,18 @@ impl TransmitBuffer {
     pub(crate) fn put_unit(&mut self, code: Code, ident: Option<FrameIdent>, arguments: &Arguments) {
         #[allow(clippy::cast_possible_truncation, reason = "checked by the caller: at most 15 arguments")]
         let count = arguments.count() as u8;
+        if let Some(only) = arguments.as_single()
+            && ident.is_none()
+            && only.len() < SPLICE_LEN_MIN
+        {
+            // The most frequent unit: one look at the capacity, two copies.
+            #[allow(clippy::cast_possible_truncation, reason = "less than SPLICE_LEN_MIN")]
+            let [high, low] = (only.len() as u16).to_be_bytes();
+            self.inline.reserve(3 + only.len());
+            self.inline.extend_from_slice(&[code.number() << 4 | 1, high, low]);
+            self.inline.extend_from_slice(only);
+            return;
+        }
         self.put_header(code, ident, count);
         match arguments.as_wire() {
             Some(encoded) => self.put_payload(encoded, || encoded.clone()),
