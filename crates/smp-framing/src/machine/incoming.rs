@@ -80,17 +80,16 @@ impl ConnectionMachine {
     #[cold]
     fn count_small(&mut self) {
         match self.small_units.count(self.now) {
-            Verdict::Fine => {}
-            Verdict::Pause => {
+            Verdict::Pause if self.phase == Phase::Open => {
                 self.counters.small_unit_pauses = self.counters.small_unit_pauses.saturating_add(1);
                 self.update_pause();
             }
-            Verdict::End(exceeded) => {
-                if self.phase == Phase::Open {
-                    self.fail(CloseReason::Limit(exceeded), error_number::SLOW_DOWN);
-                    self.stop_reading = true;
-                }
+            Verdict::End(exceeded) if self.phase == Phase::Open => {
+                self.fail(CloseReason::Limit(exceeded), error_number::SLOW_DOWN);
+                self.stop_reading = true;
             }
+            // While this end drains, a flood is only counted.
+            Verdict::Fine | Verdict::Pause | Verdict::End(_) => {}
         }
     }
 

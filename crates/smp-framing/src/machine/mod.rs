@@ -317,8 +317,8 @@ impl ConnectionMachine {
                 self.end(CloseReason::Aborted);
                 return Ok(());
             }
-            Command::ResumePeer => {
-                self.application_pauses = false;
+            Command::PausePeer | Command::ResumePeer => {
+                self.application_pauses = matches!(command, Command::PausePeer);
                 self.update_pause();
                 return Ok(());
             }
@@ -332,11 +332,6 @@ impl ConnectionMachine {
             Command::Error(report) => self.outgoing.error(&report),
             Command::Heartbeat(arguments) => self.outgoing.control(Code::Heartbeat, arguments),
             Command::User(code, arguments) => self.outgoing.control(code.into(), arguments),
-            Command::PausePeer => {
-                self.application_pauses = true;
-                self.update_pause();
-                Ok(())
-            }
             Command::Close(arguments) => {
                 crate::wire::check(&arguments)?;
                 for body in self.outgoing.unfinished_bodies() {
@@ -346,7 +341,7 @@ impl ConnectionMachine {
                 self.phase = Phase::Draining(CloseReason::Stopped);
                 Ok(())
             }
-            Command::ResumePeer | Command::Abort => Ok(()),
+            Command::PausePeer | Command::ResumePeer | Command::Abort => Ok(()),
         }
     }
 
@@ -354,7 +349,9 @@ impl ConnectionMachine {
     //= SMPF-R15 SMPF-CODE-8 SMPF-CODE-9 SMPF-B-BACKPRESSURE
     fn update_pause(&mut self) {
         let wanted = self.application_pauses || self.small_units.is_pausing();
-        if wanted == self.is_pausing_peer || self.phase != Phase::Open {
+        // While this end drains, both may still be waiting for the other's RESUME.
+        let may_say = matches!(self.phase, Phase::Open | Phase::Draining(_));
+        if wanted == self.is_pausing_peer || !may_say {
             return;
         }
         self.is_pausing_peer = wanted;

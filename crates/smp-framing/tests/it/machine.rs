@@ -128,6 +128,23 @@ fn closing_sends_what_is_queued_then_stop_then_nothing() {
 }
 
 #[test]
+fn an_end_that_drains_still_lets_its_peer_go_on() {
+    //= SMPF-R15 SMPF-B-STOP SMPF-B-BACKPRESSURE
+    let mut table = Table::new(quiet());
+    table.command(Command::PausePeer).unwrap();
+    table.receive_units(&[plain(Code::Pause, "me too")]);
+    table.send("waits");
+    table.command(Command::Close(Arguments::new())).unwrap();
+    assert_eq!(table.transmit_codes(), [Code::Pause]);
+    table.command(Command::ResumePeer).unwrap();
+    assert_eq!(table.transmit_codes(), [Code::Resume], "or both would wait for ever");
+    table.receive_units(&[plain(Code::Resume, "go")]);
+    assert_eq!(table.transmit_codes(), [Code::Message, Code::Stop]);
+    table.command(Command::PausePeer).unwrap();
+    assert!(table.transmit().is_empty(), "nothing after STOP");
+}
+
+#[test]
 fn after_a_stop_nothing_is_looked_at_and_nothing_said() {
     //= SMPF-R14 SMPF-CONV-6 SMPF-B-STOP
     let mut table = Table::new(quiet().with_heartbeat_interval(Some(SECOND)));
