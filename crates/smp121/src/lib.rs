@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod profile;
+pub mod wire;
+
+pub use profile::Profile;
