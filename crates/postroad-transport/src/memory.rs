@@ -1,4 +1,7 @@
 //! Byte streams inside the process: for tests, demos and parts of one program that speak a protocol to each other.
+//! Datagrams are in [`datagram`].
+
+pub mod datagram;
 
 use std::collections::HashMap;
 use std::io;

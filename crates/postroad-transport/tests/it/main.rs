@@ -13,6 +13,7 @@
 mod accept;
 mod every_carrier;
 mod handshakes;
+mod memory_datagrams;
 mod mismatch;
 mod support;
 mod tcp;
