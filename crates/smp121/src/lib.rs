@@ -1,7 +1,19 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Layers
+//!
+//! - [`wire`]: what the octets say.
+//! - [`machine`]: what may be said now. [`machine::EndpointMachine`] is one endpoint without I/O.
+//! - [`Profile`]: how to treat a peer, as data.
+//! - With feature `tokio`: [`Endpoint`] and what it gives.
 #![forbid(unsafe_code)]
 
-pub mod profile;
+mod config;
+mod error;
+pub mod machine;
+mod profile;
 pub mod wire;
 
+pub use config::{Addressing, Config, ConfigBuilder, Limits, SEGMENT_LEN_DEFAULT, SEGMENT_LEN_MIN, Timing};
+pub use error::{ConfigError, ExchangeError, LimitExceeded, ReplyError, UsageError};
 pub use profile::Profile;
