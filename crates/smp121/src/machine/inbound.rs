@@ -234,7 +234,7 @@ impl Inbound {
             Stage::Replying(transfer) => {
                 // The reply, or some of it, was lost; or this is a mere copy.
                 //= SMP121-R-G, SMP121-A34
-                if transfer.is_sent() && shared.now.saturating_since(transfer.sent_at()) >= link.quiet() {
+                if transfer.is_begun() && shared.now.saturating_since(transfer.sent_at()) >= link.quiet() {
                     transfer.resend_edge();
                     self.queue(at, link);
                 }
@@ -429,7 +429,7 @@ impl Inbound {
             // Of an empty reply, 0 acknowledges the whole.
             //= SMP121-A8
             Action::Accepted { offset } if offset == transfer.total() && transfer.is_sent() => {
-                link.finish(transfer);
+                link.finish(transfer, shared.now);
                 true
             }
             Action::Accepted { offset } => {
@@ -539,6 +539,14 @@ impl Inbound {
                 self.drop_entry(at, link, shared);
             }
         }
+    }
+
+    pub(super) fn flight_len(&self) -> usize {
+        let replies = self.entries.iter().map(|(_, entry)| match &entry.stage {
+            Stage::Replying(transfer) => transfer.flight_len(),
+            _ => 0,
+        });
+        replies.sum()
     }
 
     /// When something is due after `now`.

@@ -67,6 +67,8 @@ pub(super) struct Link {
     pub(super) sent_at: Instant,
     /// Octets of replies whose final acknowledgement waits.
     unacked_len: usize,
+    /// When a segment was last acknowledged that not every path takes.
+    long_passed_at: Option<Instant>,
     /// When something of this peer is due at the earliest. It may be too early, never too late.
     timer_at: Option<Instant>,
 }
@@ -91,6 +93,7 @@ impl Link {
             heard_at: now,
             sent_at: now,
             unacked_len: 0,
+            long_passed_at: None,
             timer_at: None,
         }
     }
@@ -168,6 +171,7 @@ impl Link {
         self.congestion.moved(before, transfer.flight_len());
         match acked {
             Acked::Advanced { len, rtt } => {
+                self.on_passed(len, now);
                 self.congestion.on_acked(len, used_len);
                 // The last acknowledgement of a message waits on purpose, so its time says nothing of the path.
                 //= SMP121-A21
@@ -184,10 +188,11 @@ impl Link {
     }
 
     /// All of `transfer` has arrived, as something else than an acknowledgement shows.
-    pub(super) fn finish(&mut self, transfer: &mut Transfer) {
+    pub(super) fn finish(&mut self, transfer: &mut Transfer, now: Instant) {
         let (before, used_len) = (transfer.flight_len(), self.congestion.flight_len());
         let len = transfer.finish();
         self.congestion.moved(before, 0);
+        self.on_passed(len, now);
         self.congestion.on_acked(len, used_len);
     }
 
@@ -206,15 +211,24 @@ impl Link {
     /// the peer was heard since; that is no sign of congestion.
     pub(super) fn on_timeout(&mut self, transfer: &mut Transfer, now: Instant) {
         let (before, sent_at) = (transfer.flight_len(), transfer.sent_at());
+        let is_long = transfer.is_long(SEGMENT_LEN_MIN - HEADER_LEN);
         let may_be_service = super::num::to_usize(transfer.total()) <= self.body_len_max() && self.heard_at > sent_at;
         let timeouts_count = transfer.on_timeout();
         if before > 0 && !may_be_service {
             self.congestion.on_timeout(now, sent_at);
         }
-        if timeouts_count >= BLACK_HOLE_COUNT && before > SEGMENT_LEN_MIN - HEADER_LEN && self.profile.segments {
+        self.congestion.moved(before, 0);
+        let passed_since = self.long_passed_at.is_some_and(|passed_at| passed_at > transfer.stalled_at());
+        if timeouts_count >= BLACK_HOLE_COUNT && is_long && !passed_since && self.profile.segments {
             self.set_segment_len_max(SEGMENT_LEN_MIN);
         }
-        self.congestion.moved(before, transfer.flight_len());
+    }
+
+    /// So many octets arrived at the peer.
+    fn on_passed(&mut self, len: usize, now: Instant) {
+        if len > SEGMENT_LEN_MIN {
+            self.long_passed_at = Some(now);
+        }
     }
 
     /// The peer had more of `transfer` than `offset`, and has no more.

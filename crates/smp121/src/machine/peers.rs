@@ -59,6 +59,17 @@ impl Peer {
         self.inbound.get_mut(&id.number).ok_or(DropReason::MailslotsFull)
     }
 
+    /// Adds up what its messages say, and compares.
+    fn check(&self) -> Result<(), String> {
+        let requests = self.remotes.iter().flatten().map(Remote::flight_len);
+        let replies = self.inbound.values().map(Inbound::flight_len);
+        let (flight_len, kept_len) = (requests.chain(replies).sum::<usize>(), self.link.congestion.flight_len());
+        if flight_len != kept_len {
+            return Err(format!("{}: {flight_len} octets in flight, {kept_len} counted", self.link.address));
+        }
+        Ok(())
+    }
+
     /// The earliest of all its timers after `now`.
     pub(super) fn next_timer(&self, now: Instant) -> Option<Instant> {
         let remotes = self.remotes.iter().flatten().filter_map(|remote| remote.next_timer(now));
@@ -105,6 +116,10 @@ impl Peers {
 
     pub(super) fn get_mut(&mut self, key: PeerKey) -> Option<&mut Peer> {
         self.slots.get_mut(key.index())?.as_mut()
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.slots.iter().flatten().try_for_each(Peer::check)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (PeerKey, &mut Peer)> {

@@ -377,7 +377,7 @@ impl Remote {
                 if offset == flight.request.total() && flight.request.is_sent() {
                     // All of it is there; what follows is asking whether the reply is.
                     flight.is_delivered = true;
-                    link.finish(&mut flight.request);
+                    link.finish(&mut flight.request, now);
                     flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
                 } else if flight.is_delivered {
                     // Asked again, the peer says that it has less than it had.
@@ -401,7 +401,7 @@ impl Remote {
             Action::Busy => {
                 flight.heard_at = now;
                 flight.is_delivered = true;
-                link.finish(&mut flight.request);
+                link.finish(&mut flight.request, now);
                 flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
             }
             Action::TooLarge => {
@@ -425,7 +425,7 @@ impl Remote {
         flight.heard_at = now;
         flight.backoff = 0;
         flight.is_delivered = true;
-        link.finish(&mut flight.request);
+        link.finish(&mut flight.request, now);
         let len_max = flight.options.reply_len_max;
         if let Position::First { total } = data.position {
             if to_usize(total) > len_max {
@@ -637,6 +637,10 @@ impl Remote {
                 }
             }
         }
+    }
+
+    pub(super) fn flight_len(&self) -> usize {
+        self.flights.iter().map(|(_, flight)| flight.request.flight_len()).sum()
     }
 
     /// When something is due after `now`.

@@ -33,7 +33,8 @@ pub(super) struct Ledger {
     last_served: BTreeMap<(usize, u64, usize, u64), u64>,
     restarted: BTreeSet<(usize, usize)>,
     pub(super) trace: u64,
-    pub(super) failed_count: u64,
+    /// Exchanges that ended without a reply, by why.
+    pub(super) failed_counts: BTreeMap<String, u64>,
 }
 
 /// The reply to a request: any octets that only this request gives.
@@ -119,7 +120,9 @@ impl Ledger {
                 return Err(format!("{name:?} has the wrong reply of {} octets", reply.len()));
             }
         }
-        self.failed_count += u64::from(outcome.is_err());
+        if let Err(error) = outcome {
+            *self.failed_counts.entry(error.to_string()).or_default() += 1;
+        }
         record.outcome = Some(outcome.map(|_| ()));
         Ok(())
     }

@@ -4,6 +4,7 @@ mod ledger;
 mod world;
 
 use smp121::Profile;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 use testkit::Rng;
@@ -67,13 +68,17 @@ fn run(scenario: Scenario, seed: u64) -> World {
 //= SMP121-R-H, SMP121-R-I, SMP121-R-K, SMP121-O2
 #[test]
 fn every_request_is_served_once_and_in_order_whatever_the_network_does() {
-    let (mut ok_count, mut failed_count) = (0, 0);
+    let (mut ok_count, mut failed_counts) = (0, BTreeMap::new());
+    let mut failed_seeds = Vec::new();
     for seed in seeds(1000) {
         let world = run(any_scenario(seed), seed);
         ok_count += world.ledger.ok_count();
-        failed_count += world.ledger.failed_count;
+        for (error, count) in world.ledger.failed_counts {
+            *failed_counts.entry(error).or_insert(0) += count;
+            failed_seeds.push(seed);
+        }
     }
-    println!("{ok_count} exchanges, {failed_count} failed");
+    println!("{ok_count} exchanges, failed: {failed_counts:?} {:?}", &failed_seeds[..failed_seeds.len().min(9)]);
     assert!(ok_count > 0);
 }
 
