@@ -541,6 +541,13 @@ impl Inbound {
         }
     }
 
+    /// True where something is in flight that nothing would ever send again.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.entries.iter().any(|(_, entry)| {
+            matches!(&entry.stage, Stage::Replying(transfer) if transfer.flight_len() > 0) && entry.timer_at.is_none()
+        })
+    }
+
     pub(super) fn flight_len(&self) -> usize {
         let replies = self.entries.iter().map(|(_, entry)| match &entry.stage {
             Stage::Replying(transfer) => transfer.flight_len(),

@@ -17,6 +17,9 @@ use wirekit::Instant;
 //= SMP121-O7
 const BLACK_HOLE_COUNT: u32 = 3;
 
+/// How long one segment that arrived shows what the path takes.
+const PASSED_TIME: Duration = Duration::from_secs(1);
+
 /// Control segments that wait for one peer. More are dropped: both sides ask again.
 const CONTROL_COUNT_MAX: usize = 32;
 
@@ -67,8 +70,8 @@ pub(super) struct Link {
     pub(super) sent_at: Instant,
     /// Octets of replies whose final acknowledgement waits.
     unacked_len: usize,
-    /// When a segment was last acknowledged that not every path takes.
-    long_passed_at: Option<Instant>,
+    /// The longest segment that was acknowledged lately, in octets of data, and when.
+    passed: (usize, Instant),
     /// When something of this peer is due at the earliest. It may be too early, never too late.
     timer_at: Option<Instant>,
 }
@@ -93,7 +96,7 @@ impl Link {
             heard_at: now,
             sent_at: now,
             unacked_len: 0,
-            long_passed_at: None,
+            passed: (0, now),
             timer_at: None,
         }
     }
@@ -211,23 +214,27 @@ impl Link {
     /// the peer was heard since; that is no sign of congestion.
     pub(super) fn on_timeout(&mut self, transfer: &mut Transfer, now: Instant) {
         let (before, sent_at) = (transfer.flight_len(), transfer.sent_at());
-        let is_long = transfer.is_long(SEGMENT_LEN_MIN - HEADER_LEN);
+        let segment_len = transfer.unacked_len().min(self.body_len_max());
         let may_be_service = super::num::to_usize(transfer.total()) <= self.body_len_max() && self.heard_at > sent_at;
         let timeouts_count = transfer.on_timeout();
         if before > 0 && !may_be_service {
             self.congestion.on_timeout(now, sent_at);
         }
         self.congestion.moved(before, 0);
-        let passed_since = self.long_passed_at.is_some_and(|passed_at| passed_at > transfer.stalled_at());
-        if timeouts_count >= BLACK_HOLE_COUNT && is_long && !passed_since && self.profile.segments {
+        let (passed_len, passed_at) = self.passed;
+        let has_passed = passed_len >= segment_len && passed_at > transfer.stalled_at();
+        let is_long = segment_len > SEGMENT_LEN_MIN - HEADER_LEN;
+        if timeouts_count >= BLACK_HOLE_COUNT && is_long && !has_passed && self.profile.segments {
             self.set_segment_len_max(SEGMENT_LEN_MIN);
         }
     }
 
-    /// So many octets arrived at the peer.
+    /// So many octets arrived at the peer. The longest segment among the latest is what the path takes.
     fn on_passed(&mut self, len: usize, now: Instant) {
-        if len > SEGMENT_LEN_MIN {
-            self.long_passed_at = Some(now);
+        let len = len.min(self.body_len_max());
+        let (passed_len, passed_at) = self.passed;
+        if len >= passed_len || now.saturating_since(passed_at) > PASSED_TIME {
+            self.passed = (len, now);
         }
     }
 

@@ -67,6 +67,10 @@ impl Peer {
         if flight_len != kept_len {
             return Err(format!("{}: {flight_len} octets in flight, {kept_len} counted", self.link.address));
         }
+        if self.remotes.iter().flatten().any(Remote::has_forgotten) || self.inbound.values().any(Inbound::has_forgotten)
+        {
+            return Err(format!("{}: something is in flight without a timer", self.link.address));
+        }
         Ok(())
     }
 

@@ -639,6 +639,11 @@ impl Remote {
         }
     }
 
+    /// True where something is in flight that nothing would ever send again.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.flights.iter().any(|(_, flight)| flight.request.flight_len() > 0 && flight.timer_at.is_none())
+    }
+
     pub(super) fn flight_len(&self) -> usize {
         self.flights.iter().map(|(_, flight)| flight.request.flight_len()).sum()
     }

@@ -115,9 +115,9 @@ impl Transfer {
         self.begun && self.farthest == self.total
     }
 
-    /// True where more than `len` octets of it may be in one segment to come.
-    pub(super) fn is_long(&self, len: usize) -> bool {
-        to_usize(self.total - self.acked) > len
+    /// Octets that are not acknowledged, sent or not.
+    pub(super) fn unacked_len(&self) -> usize {
+        to_usize(self.total - self.acked)
     }
 
     /// Octets sent and not acknowledged.

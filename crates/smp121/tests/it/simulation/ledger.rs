@@ -33,8 +33,6 @@ pub(super) struct Ledger {
     last_served: BTreeMap<(usize, u64, usize, u64), u64>,
     restarted: BTreeSet<(usize, usize)>,
     pub(super) trace: u64,
-    /// Exchanges that ended without a reply, by why.
-    pub(super) failed_counts: BTreeMap<String, u64>,
 }
 
 /// The reply to a request: any octets that only this request gives.
@@ -119,9 +117,6 @@ impl Ledger {
             if *reply != reply_to(&record.message, len_max) {
                 return Err(format!("{name:?} has the wrong reply of {} octets", reply.len()));
             }
-        }
-        if let Err(error) = outcome {
-            *self.failed_counts.entry(error.to_string()).or_default() += 1;
         }
         record.outcome = Some(outcome.map(|_| ()));
         Ok(())

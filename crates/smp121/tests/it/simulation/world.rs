@@ -6,7 +6,7 @@ use smp121::machine::{
     EndpointMachine, Event, ExchangeId, Input, MailslotId, RemoteId, RequestId, SendOptions, TransmitBatch,
 };
 use smp121::wire::{PseudoHeader, decode};
-use smp121::{Config, ExchangeError, Profile};
+use smp121::{Config, Profile};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -384,7 +384,8 @@ impl World {
                             self.scenario.message_len_max,
                         )?;
                         if let Err(error) = outcome {
-                            Self::check_error(error)?;
+                            // No fault here lasts as long as the patience of the endpoints.
+                            return Err(format!("{name:?} failed: {error}"));
                         }
                     }
                     _ => {}
@@ -413,14 +414,6 @@ impl World {
             if !sent && !answered {
                 return Ok(());
             }
-        }
-    }
-
-    fn check_error(error: ExchangeError) -> Result<(), String> {
-        match error {
-            // A network that is cut for longer than the endpoints' patience.
-            ExchangeError::NotResolved | ExchangeError::PeerGone => Ok(()),
-            other => Err(format!("an exchange failed: {other}")),
         }
     }
 }
