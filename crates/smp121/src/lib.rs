@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod inspect;
 pub mod profile;
 pub mod wire;
 
