@@ -51,7 +51,7 @@ fn each_octet_means_what_the_table_says() {
     }
 }
 
-//= SMP121-W33, SMP121-A4
+//= SMP121-W33
 #[test]
 fn eom_marks_the_last_part_and_decides_nothing() {
     for (flags, is_last) in [(0x05, false), (0x07, true), (0x08, false), (0x0a, true)] {

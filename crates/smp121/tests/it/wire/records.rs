@@ -15,7 +15,7 @@ fn read(count: u8, body: &[u8]) -> Vec<Option<Response>> {
     decode(&octets, &PSEUDO).unwrap().responses.map(|raw| raw.known()).collect()
 }
 
-//= SMP121-W20, SMP121-W21, SMP121-W22, SMP121-W26, SMP121-W27, SMP121-W29, SMP121-W30, SMP121-A8, SMP121-A26
+//= SMP121-W20, SMP121-W21, SMP121-W22, SMP121-W26, SMP121-W27, SMP121-W29, SMP121-W30, SMP121-A26
 #[test]
 fn each_action_is_read_as_the_table_says() {
     let body = [
@@ -138,7 +138,7 @@ fn a_record_with_less_room_than_it_needs_lets_none_behind_it_pass() {
     assert_eq!(encode(&Outgoing::Data(data), &[reset_record(2, 3), accepted(1)], &PSEUDO, &mut Vec::new()), 1);
 }
 
-//= SMP121-A6, SMP121-W21
+//= SMP121-W21
 #[test]
 fn a_reset_has_both_forms_in_one_segment() {
     let mut out = Vec::new();

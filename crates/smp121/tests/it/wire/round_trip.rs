@@ -101,7 +101,7 @@ impl Shape {
 }
 
 proptest! {
-    //= SMP121-O6, SMP121-W2, SMP121-W12, SMP121-A2, SMP121-A5
+    //= SMP121-O6, SMP121-W12, SMP121-A2
     #[test]
     fn what_is_encoded_is_decoded_as_it_was(
         shape in any_shape(),
