@@ -56,6 +56,17 @@ pub struct ActionName {
     pub data_len: u8,
 }
 
+/// Something that can be wrong with a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultName {
+    /// Its word in JSON and in Wireshark.
+    pub word: &'static str,
+    /// True where a receiver drops the segment because of it.
+    pub drops: bool,
+    /// What is wrong.
+    pub text: &'static str,
+}
+
 const fn field(
     key: &'static str,
     name: &'static str,
@@ -113,6 +124,36 @@ pub const ACTIONS: [ActionName; 4] = [
     ActionName { code: 2, name: "accepted", data_len: 4 },
     ActionName { code: 3, name: "too large", data_len: 0 },
     ActionName { code: 4, name: "busy", data_len: 0 },
+];
+
+const fn drops(word: &'static str, text: &'static str) -> FaultName {
+    FaultName { word, drops: true, text }
+}
+
+const fn passed_over(word: &'static str, text: &'static str) -> FaultName {
+    FaultName { word, drops: false, text }
+}
+
+/// Everything that can be wrong: what makes a receiver drop a segment, then what it passes over.
+//= SMP121-A33
+pub const FAULTS: [FaultName; 17] = [
+    drops("short", "fewer than the 16 octets of a header"),
+    drops("length_below_header", "the length is below the 16 octets of a header"),
+    drops("length_beyond_datagram", "the length is beyond what came"),
+    drops("checksum", "the checksum is wrong"),
+    drops("responses_beyond_segment", "a response record reaches beyond the segment"),
+    drops("request_and_reply", "both REQ and RPY are set"),
+    drops("reserved_flags", "a reserved flag is set"),
+    drops("name_without_direction", "name resolution that is neither request nor reply"),
+    drops("data_without_direction", "data that is neither request nor reply"),
+    drops("name_without_nul", "the name has no NUL in its first 256 octets"),
+    drops("name_empty", "the name is empty"),
+    drops("name_reply_short", "the name reply lacks its outstanding messages"),
+    drops("data_beyond_total", "the data reaches beyond the message"),
+    passed_over("truncated", "not all octets were recorded"),
+    passed_over("trailing", "octets behind the length's end are ignored"),
+    passed_over("unknown_action", "a response record has an unknown action"),
+    passed_over("response_size", "a response record has data that its action does not have"),
 ];
 
 /// The action of this octet.

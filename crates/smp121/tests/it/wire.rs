@@ -2,6 +2,7 @@
 
 mod bad_inputs;
 mod checksum;
+mod dissector;
 mod examples;
 mod flags;
 mod inspecting;

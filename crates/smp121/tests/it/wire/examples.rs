@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use smp121::inspect::{Inspection, inspect, kind_word};
-use smp121::wire::{Kind, Outgoing, PseudoHeader, Response, decode, encode, layout};
+use smp121::wire::{Action, Kind, Outgoing, PseudoHeader, Response, decode, encode, layout};
 use std::net::IpAddr;
 use testkit::vectors::{from_hex, to_hex};
 
@@ -57,7 +57,7 @@ pub(crate) fn words(segment: &Inspection<'_>) -> Value {
             if let Some(name) = layout::action(record.action).map(|action| action.name) {
                 object["name"] = name.into();
             }
-            if let Some(offset) = (record.action == 2).then(|| layout::ACCEPTED.value(record.data)).flatten() {
+            if let Some(Action::Accepted { offset }) = record.known().map(|known| known.action) {
                 object["offset"] = offset.into();
             }
             object
