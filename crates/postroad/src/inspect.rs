@@ -1,4 +1,14 @@
 //! Octets of a capture to readable units, without a connection.
+//!
+//! [`Inspector`] cuts a recorded stream into units. [`InspectedSegment`] takes a segment of the Simple Messaging Protocol apart, and
+//! [`capture`] with [`find`] gets them out of pcap and pcapng files.
+
+pub mod capture;
+mod packet;
+mod segment;
+
+pub use packet::{Datagram, Found, Unreadable, find};
+pub use segment::{InspectedFault, InspectedRecord, InspectedSegment};
 
 use crate::url::Protocol;
 use bytes::{Bytes, BytesMut};

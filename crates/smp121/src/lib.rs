@@ -8,10 +8,15 @@
 //! - With feature `tokio`: [`Endpoint`] and what it gives.
 #![forbid(unsafe_code)]
 
+<<<<<<< HEAD
 mod config;
 mod error;
 pub mod machine;
 mod profile;
+=======
+pub mod inspect;
+pub mod profile;
+>>>>>>> wire121
 pub mod wire;
 
 pub use config::{Addressing, Config, ConfigBuilder, Limits, SEGMENT_LEN_DEFAULT, SEGMENT_LEN_MIN, Timing};
