@@ -4,6 +4,7 @@ use super::*;
 use crate::vectors::{from_hex, to_hex};
 
 mod client;
+mod hostile;
 mod names;
 mod pair;
 mod records;
