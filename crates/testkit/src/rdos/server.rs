@@ -117,7 +117,10 @@ impl Server {
         let Some((_, client, connection)) = mailslot.in_service.take() else { return false };
         let reply = Reply { octets: octets.to_vec(), acked_len: 0 };
         send_reply(out, client, mailslot.number, connection, &reply);
-        if let Some(window) = mailslot.windows.get_mut(&client) {
+        let Some(window) = mailslot.windows.get_mut(&client) else { return true };
+        if window.replies.len() >= WAITING_COUNT_MAX {
+            out.note(Defect::OutOfMemory);
+        } else {
             window.replies.insert(connection, reply);
         }
         true

@@ -181,6 +181,21 @@ fn a_loss_of_a_tenth_costs_time_and_nothing_else() {
 }
 
 #[test]
+fn fact_7_a_name_request_that_comes_twice_costs_a_reset_and_heals() {
+    let mut world = World::new(&DatagramConditions { duplicate_per_mille: 1000, ..DatagramConditions::new() }, 0);
+    let remote = world.get();
+    let ticket = world.send(remote, b"hello");
+    world.settle();
+    world.to_b.set_conditions(DatagramConditions::new());
+    world.to_a.set_conditions(DatagramConditions::new());
+    let start = world.now();
+    assert_eq!(world.replies(&[ticket]).unwrap(), [b"HELLO"]);
+    assert!((world.now() - start).as_secs() >= 4, "a RESET after 1 s, the octets 3 s after the new name");
+    assert_eq!(world.executed, [b"hello"]);
+    world.assert_sound();
+}
+
+#[test]
 fn a_server_that_was_rebooted_is_found_again() {
     let mut world = World::perfect();
     let remote = world.get();

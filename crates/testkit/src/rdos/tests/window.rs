@@ -193,6 +193,14 @@ fn what_waits_has_a_bound() {
         hand(&mut host, START, A, &request(0x1000 + connection, b""));
     }
     assert_eq!(host.crashes(), [Defect::OutOfMemory]);
+    // Replies that nobody acknowledges.
+    let (mut host, local) = server();
+    for connection in 0..=4096 {
+        hand(&mut host, START, A, &request(0x1000 + connection, b""));
+        drain(&mut host, local);
+        sent(&mut host, A);
+    }
+    assert_eq!(host.crashes(), [Defect::OutOfMemory]);
     // Clients too, and records.
     let mut host = machine(B);
     host.define(b"echo", 512);
