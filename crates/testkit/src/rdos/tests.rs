@@ -166,8 +166,11 @@ fn client() -> (Host, RemoteMailslot) {
     client_of(16)
 }
 
-/// Moves `host` from tick to tick until `until`, and says at which milliseconds it sent what.
+/// Moves `host` from tick to tick until `until`, and says at which milliseconds it sent what. What it had to send before has to
+/// be taken before.
+#[track_caller]
 fn run(host: &mut Host, peer: Ipv4Addr, until: Instant) -> Vec<(u64, Seen)> {
+    assert_eq!(sent(host, peer), []);
     let mut all = Vec::new();
     while let Some(tick_at) = host.poll_timeout().filter(|tick_at| *tick_at <= until) {
         host.handle_timeout(tick_at);

@@ -100,6 +100,15 @@ fn fact_8_a_reply_above_the_servers_maximum_is_cut_and_called_too_large() {
     assert_eq!(host.poll_reply(ticket).unwrap(), [9; 512]);
     let records = run(&mut host, B, at(5000)).remove(0).1.records;
     assert_eq!(records, ["000010000108040200000200", "0000100001080003"]);
+    // As long as the maximum is well; and what is answered already is not too large any more.
+    let (mut host, remote) = client();
+    host.send(START, remote, b"x", 1000).unwrap();
+    host.send(START, remote, b"y", 1000).unwrap();
+    sent(&mut host, B);
+    hand(&mut host, START, B, &reply(0x1001, &[9; 512]));
+    hand(&mut host, START, B, &reply(0x1001, &[9; 513]));
+    let records = run(&mut host, B, at(5000)).remove(0).1.records;
+    assert_eq!(records, ["000010010108040200000200"]);
     assert_sound(&host);
 }
 
@@ -137,6 +146,16 @@ fn fact_7_a_reset_asks_for_the_name_and_sends_all_under_new_numbers() {
     let whole = [request(0x2000, b"six"), request(0x2001, b"one"), request(0x2002, b"two")];
     assert_eq!(resent, whole.map(|segment| (9000, segment)), "octets come with the timer: 3 s times 3 in flight");
     assert_sound(&host);
+}
+
+#[test]
+fn fact_7_what_is_sent_between_a_reset_and_the_name_waits() {
+    let (mut host, remote) = client();
+    send(&mut host, remote, b"one");
+    hand(&mut host, START, B, &reset(0x1000));
+    sent(&mut host, B);
+    send(&mut host, remote, b"two");
+    assert_eq!(sent(&mut host, B), []);
 }
 
 #[test]

@@ -76,8 +76,8 @@ fn fact_11_of_equal_names_the_newest_is_found() {
 fn fact_11_a_shorter_receive_buffer_lowers_the_maximum() {
     let mut host = machine(B);
     let mailslot = host.define(b"echo", 512);
-    host.shorten_buffer(mailslot, 600);
     host.shorten_buffer(mailslot, 100);
+    host.shorten_buffer(mailslot, 600);
     hand(&mut host, START, A, &name_request(b"echo"));
     assert_eq!(sent(&mut host, A)[0].offset, 100);
 }
@@ -175,7 +175,9 @@ fn fact_7_a_name_request_drops_all_records_for_the_host_also_those_of_other_mail
     assert_eq!(run(&mut host, A, at(5000)), []);
     // Those for another host stay, and an unknown name drops nothing.
     hand(&mut host, at(5000), A, &request(0, b"old"));
-    hand(&mut host, at(5000), Ipv4Addr::new(10, 0, 0, 3), &name_request(b"unknown"));
+    let third = Ipv4Addr::new(10, 0, 0, 3);
+    hand(&mut host, at(5000), third, &name_request(b"echo"));
+    assert_eq!(sent(&mut host, third).len(), 1);
     hand(&mut host, at(5000), A, &name_request(b"unknown"));
     assert_eq!(run(&mut host, A, at(7000)), [(6000, seen(0, 0, 0, 0, &[RESET_OF_0], b""))]);
 }

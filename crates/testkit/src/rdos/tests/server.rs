@@ -67,6 +67,17 @@ fn fact_4c_what_follows_a_complete_request_is_handed_over_incomplete() {
 }
 
 #[test]
+fn fact_4c_a_complete_request_out_of_order_hands_nothing_over() {
+    let (mut host, local) = server();
+    hand(&mut host, START, A, &first(0x1000, 4, b"ab"));
+    hand(&mut host, START, A, &request(0x1001, b"whole"));
+    assert_eq!(host.receive(local), None);
+    hand(&mut host, START, A, &later(0x1000, 2, b"cd"));
+    assert_eq!(host.receive(local).unwrap().1, b"abcd");
+    assert_sound(&host);
+}
+
+#[test]
 fn fact_4_a_first_segment_without_its_octets_is_a_part_like_any_other() {
     let (mut host, local) = server();
     hand(&mut host, START, A, &Seen { flags: 0x07, ..first(0x1000, 5, b"") });

@@ -72,10 +72,14 @@ fn fact_6_it_never_gives_up() {
 
 #[test]
 fn fact_6_the_ladder_begins_anew_after_a_reset() {
-    let (mut host, remote) = client();
+    let mut host = machine(A);
+    let remote = host.get(START, B, b"echo");
     host.send(START, remote, b"x", 9).unwrap();
     sent(&mut host, B);
-    run(&mut host, B, at(10_000));
+    assert_eq!(times(run(&mut host, B, at(4000))), [3000]);
+    hand(&mut host, at(4000), B, &name_reply(0x1000, 512, NUMBER, 16, b"echo"));
+    sent(&mut host, B);
+    assert_eq!(times(run(&mut host, B, at(9900))), [7000]);
     hand(&mut host, at(10_000), B, &seen(0, 0, 0, 0, &["00001000 0108 00 01"], b""));
     sent(&mut host, B);
     assert_eq!(times(run(&mut host, B, at(14_000))), [13_000]);
