@@ -1,36 +1,51 @@
-//! An emulator of RDOS's implementation of SMP (IP protocol 121): what it says on the wire and what it takes from there, with
-//! its defects, so that an implementation can be tested against the only other one that is known.
+//! An emulator of RDOS's implementation of SMP (IP protocol 121): what it says on the wire and what it takes from
+//! there, with its defects, so that an implementation can be tested against the only other one that is known.
 //!
-//! It shares no code with the implementation under test: codec and checksum are its own. It does no I/O, and all that depends
-//! on time or on the machine is handed in. What a real machine would not survive is noted in [`Host::crashes`].
+//! It shares no code with the implementation under test: codec and checksum are its own. It does no I/O, and all that
+//! depends on time or on the machine is handed in. What a real machine would not survive is noted in [`Host::crashes`].
 //!
 //! # What is modelled
 //!
-//! - **Header** (`segment.rs`): 16 octets, big-endian, flags from the lowest bit on, no flag for a reset, reserved bits 0 on the way out and
-//!   ignored on the way in; the Length field written and never read; EOM written and never looked at.
-//! - **Checksum** (`checksum.rs`): over the pseudo header with the length of the datagram; 0 is a sum like any other; a wrong one
-//!   is dropped in silence.
-//! - **Order of dispatch** (here): a name segment first (one with REQ and RPY is dropped with its records, one with neither counts for its
-//!   records alone), then REQ, then RPY; REQ with RPY is a request. Records come before the data of their datagram.
-//! - **Records** (`outbox.rs`, here): RESET is action 1; all that wait for a host leave with any segment to it, newest first; an ACK
-//!   not of size 4 does nothing; unknown actions up to 15 are stepped over; a higher one or a cut-off record drops the rest.
-//! - **Names** (`server.rs`, `client.rs`): replies carry the name and are told apart by source and name alone; an unknown name is not answered;
-//!   a valid name, or one with a 0 in mailslot, size or maximum, is not taken from a reply; a name request
-//!   empties the window of that client and mailslot, jumps its number by 65536 and drops all records for that host.
-//! - **Numbers and windows**: the first is the tick counter; signed comparison; 16 from the next expected on; RESET outside, also for a
-//!   duplicate of a request that is queued or in service; no RESET for a reply outside.
-//! - **Requests** (`assembly.rs`, `server.rs`): parts are put together without any ACK; a part from below is counted as new; incomplete requests
-//!   are handed over behind a complete one; TOO_LARGE leaves a hole for ever; one queue for each mailslot; no timer.
-//! - **Replies**: one segment of any length; kept until a full ACK or a name request; resent for a duplicate request from the last ACK offset on,
-//!   called the whole; the client takes the total for the length, cuts at the server's maximum, and overruns its caller's buffer.
-//! - **ACKs**: one, when a reply is complete, 1.0 to 1.1 s late unless a segment takes it along; never a second time.
-//! - **Timers**: a tick of 100 ms; requests after 3, 6, 12, 24, 24 s times the number in flight, names without that factor; never the end.
-//! - **Resets**: one mailslot at a time, requests in order of their places in the table behind those that wait, first sent again without any octets.
-//! - **Limits**: 16 places; one request too many after a resolution; places that are never freed again; a size check that reads the wrong field.
-//! - **IPv4** (`ip.rs`): version 4, TTL 60, DF, no options out, no reassembly in.
+//! The numbers are those of the sections of `facts/smp121-rdos.md`, which lies with the other shared material beside
+//! the repository; 0 sums up the others. Where it leaves a behaviour open, the plainest is taken and a comment beside
+//! the code says so.
 //!
-//! Not modelled, as nothing of it shows on the wire: calls between two threads of one machine, the end of a thread, usage counts of handles,
-//! and the estimator of round-trip times, which the original never feeds, so that the timeout stays at 3 s.
+//! - 1, header (`segment.rs`): 16 octets, big-endian, flags from the lowest bit on, no flag for a reset, reserved bits
+//!   0 on the way out and ignored on the way in; the Length field written and never read; EOM written and never looked
+//!   at.
+//! - 2, checksum (`checksum.rs`): over the pseudo header with the length of the datagram; 0 is a sum like any other; a
+//!   wrong one is dropped in silence.
+//! - 1, order of dispatch (here): a name segment first (one with REQ and RPY is dropped with its records, one with
+//!   neither counts for its records alone), then REQ, then RPY; REQ with RPY is a request. Records come before the data
+//!   of their datagram.
+//! - 4, response records (`outbox.rs`, here): RESET is action 1; all that wait for a host leave with any segment to it,
+//!   newest first; an ACK not of size 4 does nothing; unknown actions up to 15 are stepped over; a higher one or a
+//!   cut-off record drops the rest.
+//! - 7, names (`server.rs`, `client.rs`): replies carry the name and are told apart by source and name alone; an
+//!   unknown name is not answered; a valid name, or one with a 0 in mailslot, size or maximum, is not taken from a
+//!   reply; a name request empties the window of that client and mailslot, jumps its number by 65536 and drops all
+//!   records for that host.
+//! - 3, numbers and windows (`server.rs`): the first is the tick counter; signed comparison; 16 from the next expected
+//!   on; RESET outside, also for a duplicate of a request that is queued or in service; no RESET for a reply outside.
+//! - 4 and 8, requests (`assembly.rs`, `server.rs`): parts are put together without any ACK; a part from below is
+//!   counted as new; incomplete requests are handed over behind a complete one; TOO_LARGE leaves a hole for ever; one
+//!   queue for each mailslot; no timer.
+//! - 4 and 8, replies (`server.rs`, `client.rs`): one segment of any length; kept until a full ACK or a name request;
+//!   resent for a duplicate request from the last ACK offset on, called the whole; the client takes the total for the
+//!   length, cuts at the server's maximum, and overruns its caller's buffer.
+//! - 5, ACKs (`client.rs`, `outbox.rs`): one, when a reply is complete, 1.0 to 1.1 s late unless a segment takes it
+//!   along; never a second time.
+//! - 6, timers (`client.rs`, here): a tick of 100 ms; requests after 3, 6, 12, 24, 24 s times the number in flight,
+//!   names without that factor; never the end.
+//! - 7, resets (`client.rs`): one mailslot at a time, requests in order of their places in the table behind those that
+//!   wait, first sent again without any octets.
+//! - 9 and 10, limits (`client.rs`): 16 places; one request too many after a resolution; places that are never freed
+//!   again; a size check that reads the wrong field.
+//! - 1, IPv4 (`ip.rs`): version 4, TTL 60, DF, no options out, no reassembly in.
+//!
+//! Of 11, the user's calls, only what shows on the wire. Not modelled, as nothing of it does: calls between two threads
+//! of one machine, the end of a thread, usage counts of handles, and the estimator of round-trip times, which the
+//! original never feeds, so that the timeout stays at 3 s.
 
 mod assembly;
 mod checksum;
