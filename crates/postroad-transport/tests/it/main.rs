@@ -11,6 +11,7 @@
 )]
 
 mod accept;
+mod dead_network;
 mod every_carrier;
 mod handshakes;
 mod mismatch;
