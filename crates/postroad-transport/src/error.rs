@@ -78,6 +78,8 @@ pub enum ErrorKind {
     },
     /// The peer broke the rules of the carrier.
     Protocol,
+    /// The process lacks a privilege of the system that the operation needs.
+    Privilege,
     /// A setting of the caller cannot work: a bad certificate file, an empty name.
     Config,
     /// Any other failure of the operating system.
@@ -234,7 +236,7 @@ impl From<CarrierError> for io::Error {
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::AddressInUse => io::ErrorKind::AddrInUse,
             ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
-            ErrorKind::OriginRefused | ErrorKind::PathRefused => io::ErrorKind::PermissionDenied,
+            ErrorKind::OriginRefused | ErrorKind::PathRefused | ErrorKind::Privilege => io::ErrorKind::PermissionDenied,
             ErrorKind::ClosedByPeer { .. } => io::ErrorKind::ConnectionAborted,
             ErrorKind::Config => io::ErrorKind::InvalidInput,
             ErrorKind::Dns => io::ErrorKind::NotFound,

@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod accept;
@@ -15,8 +14,12 @@ mod limit;
 mod listener;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(all(target_os = "linux", feature = "raw-ip"))]
+pub mod raw;
 #[cfg(any(feature = "tls", feature = "ws"))]
 mod refuse;
+#[cfg(all(target_os = "linux", any(feature = "raw-ip", feature = "udp")))]
+mod sockets;
 #[cfg(any(feature = "tcp", feature = "memory", all(unix, feature = "unix")))]
 mod stream;
 #[cfg(feature = "tcp")]

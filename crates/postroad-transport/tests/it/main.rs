@@ -11,6 +11,8 @@
 )]
 
 mod accept;
+#[cfg(target_os = "linux")]
+mod datagrams;
 mod every_carrier;
 mod handshakes;
 mod memory_datagrams;
