@@ -8,17 +8,20 @@
 //! - With feature `tokio`: [`Endpoint`] and what it gives.
 #![forbid(unsafe_code)]
 
-<<<<<<< HEAD
 mod config;
+#[cfg(feature = "tokio")]
+mod driver;
 mod error;
+pub mod inspect;
 pub mod machine;
 mod profile;
-=======
-pub mod inspect;
-pub mod profile;
->>>>>>> wire121
 pub mod wire;
 
 pub use config::{Addressing, Config, ConfigBuilder, Limits, SEGMENT_LEN_DEFAULT, SEGMENT_LEN_MIN, Timing};
+#[cfg(feature = "tokio")]
+pub use driver::{
+    Endpoint, EndpointBuilder, EndpointCounters, Mailslot, OpenError, ReceiveError, RemoteMailslot, Request, SendError,
+    StartError,
+};
 pub use error::{ConfigError, ExchangeError, LimitExceeded, ReplyError, UsageError};
 pub use profile::Profile;

@@ -5,8 +5,10 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "tests and their helpers"
 )]
 
+mod driver;
 mod simulation;
 mod wire;

@@ -56,7 +56,7 @@ fn any_scenario(seed: u64) -> Scenario {
     }
 }
 
-fn run(scenario: Scenario, seed: u64) -> World {
+fn run(scenario: &Scenario, seed: u64) -> World {
     let mut world = World::new(scenario.clone(), seed);
     if let Err(fault) = world.run() {
         panic!("SMP121_SEED={seed}: {fault}\n{scenario:?}");
@@ -68,7 +68,7 @@ fn run(scenario: Scenario, seed: u64) -> World {
 fn every_request_is_served_once_and_in_order(rest: u64) {
     let mut ok_count = 0;
     for seed in seeds(10_000).filter(|seed| seed % 2 == rest || std::env::var_os("SMP121_SEED").is_some()) {
-        ok_count += run(any_scenario(seed), seed).ledger.ok_count();
+        ok_count += run(&any_scenario(seed), seed).ledger.ok_count();
     }
     println!("{ok_count} exchanges");
     assert!(ok_count > 0);
@@ -90,7 +90,7 @@ fn every_request_is_served_once_and_in_order_whatever_the_network_does_odd_seeds
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in 0..20 {
-        let trace = |_| run(any_scenario(seed), seed).ledger.trace;
+        let trace = |_| run(&any_scenario(seed), seed).ledger.trace;
         assert_eq!(trace(1), trace(2), "seed {seed}");
     }
 }

@@ -298,11 +298,11 @@ impl World {
                 self.nodes[index] = node;
             }
             Fault::Cut(a, b) => {
-                self.set_pair(a, b, DatagramConditions { loss_per_mille: 1000, ..self.scenario.chaos.clone() })
+                self.set_pair(a, b, &DatagramConditions { loss_per_mille: 1000, ..self.scenario.chaos.clone() })
             }
             Fault::Mend(a, b) => {
                 let conditions = if self.healed { DatagramConditions::new() } else { self.scenario.chaos.clone() };
-                self.set_pair(a, b, conditions);
+                self.set_pair(a, b, &conditions);
             }
             Fault::Heal => {
                 self.healed = true;
@@ -316,7 +316,7 @@ impl World {
         }
     }
 
-    fn set_pair(&mut self, a: usize, b: usize, conditions: DatagramConditions) {
+    fn set_pair(&mut self, a: usize, b: usize, conditions: &DatagramConditions) {
         for key in [(a, b), (b, a)] {
             if let Some(link) = self.links.get_mut(&key) {
                 link.set_conditions(conditions.clone());
