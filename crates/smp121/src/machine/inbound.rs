@@ -120,7 +120,7 @@ impl Inbound {
 
     /// The number for a name reply. What is open stays until the number is used: a name request may be an old one, or of
     /// somebody else.
-    //= SMP121-R-K, SMP121-O1, SMP121-A17, SMP121-A18
+    //= SMP121-R-K, SMP121-O14, SMP121-A17, SMP121-A18
     pub(super) fn offer(&mut self, shared: &mut Shared) -> u32 {
         if let Some((number, issued_at)) = self.pending
             && shared.now.saturating_since(issued_at) < PENDING_TIME
@@ -158,7 +158,7 @@ impl Inbound {
     }
 
     /// The peer uses the number it was offered: whatever was before is gone.
-    //= SMP121-R-K, SMP121-A13, SMP121-A14, SMP121-O1
+    //= SMP121-R-K, SMP121-A13, SMP121-A14, SMP121-O14
     fn adopt(&mut self, number: u32, link: &mut Link, shared: &mut Shared) {
         let Some((first, _)) = self.pending else { return };
         if self.next.is_some_and(|next| next + 2 * WINDOW > first) {
@@ -187,7 +187,7 @@ impl Inbound {
     }
 
     /// A place in the mailslot's queue for a request. The next in turn needs none, or a full queue could keep it out.
-    //= SMP121-L3
+    //= SMP121-L2
     fn admit(&mut self, at: u64, shared: &mut Shared) -> Result<(), DropReason> {
         let queue_max = shared.config.limits.mailslot_queue_max;
         let is_next = self.next == Some(at);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use wirekit::Instant;
 
 /// Retransmission time-outs of a long segment in a row before the path is taken to swallow such.
-//= SMP121-O7
+//= SMP121-O18
 const BLACK_HOLE_COUNT: u32 = 3;
 
 /// How long one segment that arrived shows what the path takes.

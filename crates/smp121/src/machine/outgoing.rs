@@ -254,7 +254,7 @@ fn emit(segment: &Outgoing<'_>, dscp: u8, link: &mut Link, shared: &mut Shared, 
 }
 
 /// Appends a segment with as many records as fit into `records_len`.
-//= SMP121-W18, SMP121-W19
+//= SMP121-W24, SMP121-W25
 fn emit_with(
     segment: &Outgoing<'_>,
     records_len: usize,

@@ -132,7 +132,7 @@ impl Peers {
 
     /// The peer at an address; a new one where there is room or an idle one makes some. `is_wanted` where the application
     /// asked for it, so that a flood of strangers cannot push it out.
-    //= SMP121-L1
+    //= SMP121-L3
     pub(super) fn find_or_add(
         &mut self,
         address: SocketAddr,

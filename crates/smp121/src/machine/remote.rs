@@ -179,7 +179,7 @@ impl Remote {
     }
 
     /// Gives numbers to requests that wait, as many as may be in flight, or asks for the name where there is no number.
-    //= SMP121-R-E, SMP121-R-I, SMP121-A24
+    //= SMP121-R-E, SMP121-R-I, SMP121-W18, SMP121-A24
     fn activate(&mut self, link: &mut Link, shared: &mut Shared) {
         match self.state {
             State::Resolving { .. } => return,
@@ -264,7 +264,7 @@ impl Remote {
     }
 
     /// A name reply for this name came. `false` where nobody waits for it.
-    //= SMP121-W18, SMP121-A15, SMP121-A17
+    //= SMP121-W17, SMP121-A15, SMP121-A17
     pub(super) fn on_name_reply(&mut self, reply: &NameReply<'_>, link: &mut Link, shared: &mut Shared) -> bool {
         let State::Resolving { sent_at, .. } = self.state else { return false };
         if reply.outstanding_max == 0 {

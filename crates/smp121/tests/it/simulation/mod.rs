@@ -74,19 +74,19 @@ fn every_request_is_served_once_and_in_order(rest: u64) {
     assert!(ok_count > 0);
 }
 
-//= SMP121-R-H, SMP121-R-I, SMP121-R-K, SMP121-O2
+//= SMP121-R-H, SMP121-R-I, SMP121-R-K, SMP121-O1
 #[test]
 fn every_request_is_served_once_and_in_order_whatever_the_network_does_even_seeds() {
     every_request_is_served_once_and_in_order(0);
 }
 
-//= SMP121-R-H, SMP121-R-I, SMP121-R-K, SMP121-O2
+//= SMP121-R-H, SMP121-R-I, SMP121-R-K, SMP121-O1
 #[test]
 fn every_request_is_served_once_and_in_order_whatever_the_network_does_odd_seeds() {
     every_request_is_served_once_and_in_order(1);
 }
 
-//= SMP121-O3
+//= SMP121-O2
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in 0..20 {
