@@ -242,14 +242,12 @@ impl<R: Read> Source<R> {
         }
     }
 
+    /// Fewer octets than that are no fault here: whatever is read next finds the end.
     fn skip(&mut self, len: u32) -> Result<(), CaptureError> {
         match io::copy(&mut self.inner.by_ref().take(len.into()), &mut io::sink()) {
-            Ok(skipped_len) => {
-                self.offset += skipped_len;
-                let is_cut = skipped_len < u64::from(len);
-                if is_cut { Err(CaptureError::Cut { offset: self.offset, what: "a block" }) } else { Ok(()) }
-            }
-            Err(source) => Err(CaptureError::Read { offset: self.offset, source }),
+            Ok(skipped_len) => self.offset += skipped_len,
+            Err(source) => return Err(CaptureError::Read { offset: self.offset, source }),
         }
+        Ok(())
     }
 }
