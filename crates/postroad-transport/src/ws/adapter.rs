@@ -49,7 +49,7 @@ pub(super) fn explain(error: WsError) -> (CarrierError, Option<CloseCode>) {
             (CarrierError::new(ErrorKind::Truncated, "read from", cause).remedy_is(remedy), None)
         }
         WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
-            let cause = format!("peer sent {size} bytes in one message or frame, the limit is {max_size}");
+            let cause = format!("peer began a message or frame of {size} bytes, the limit is {max_size}");
             let remedy = "send smaller messages, or raise message_len_max and frame_len_max";
             (CarrierError::new(ErrorKind::Limit, "read from", cause).remedy_is(remedy), Some(CloseCode::Size))
         }

@@ -132,7 +132,9 @@ async fn our_client_is_told_of_a_refused_origin_path_and_protocol() {
     assert_eq!(far.unwrap_err().kind(), ErrorKind::NoCommonProtocol);
     assert_eq!(near.unwrap_err().kind(), ErrorKind::Handshake);
     let (near, _) = meet(client().with_protocol("x"), server()).await;
-    assert_eq!(near.unwrap_err().kind(), ErrorKind::NoCommonProtocol);
+    let error = near.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoCommonProtocol);
+    assert!(error.to_string().contains("asked for sub-protocol x, server chose none; "), "{error}");
     let (near, far) = meet(client(), server().with_protocols(["y"])).await;
     near.unwrap();
     far.unwrap();
