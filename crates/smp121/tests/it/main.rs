@@ -8,4 +8,6 @@
     reason = "tests and their helpers"
 )]
 
+mod flows;
+mod rig;
 mod wire;
