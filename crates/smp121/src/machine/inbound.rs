@@ -66,7 +66,7 @@ struct Entry {
     is_queued: bool,
     timer_at: Option<Instant>,
     tries: u32,
-    /// When anything of it last came or went, for what is kept only so long.
+    /// When anything of it last came, or its reply was given: it is kept only so long.
     touched_at: Instant,
 }
 
@@ -280,11 +280,10 @@ impl Inbound {
             entry.stage = Stage::Waiting(message);
             entry.total = offset;
             entry.copies_count = 1;
-            entry.timer_at = None;
         } else {
             entry.is_in_parts = true;
-            entry.timer_at = Some(shared.now + shared.config.timing.assembly_idle_timeout);
         }
+        entry.timer_at = Some(shared.now + shared.config.timing.assembly_idle_timeout);
         let after_len = entry.charged_len(limits.fragment_overhead_len);
         charge(before_len, after_len, link, shared);
         self.acknowledge(at, taken, offset, total, data, link, shared)?;
@@ -341,6 +340,7 @@ impl Inbound {
             match core::mem::replace(&mut entry.stage, Stage::TooLarge) {
                 Stage::Waiting(message) => {
                     entry.stage = Stage::Offered(message);
+                    entry.timer_at = None;
                     self.in_turn = Some(next);
                     uncount(entry, self.mailslot, shared);
                     let turn = Turn::Peer { peer: self.peer, place: next, serial: entry.serial };
@@ -487,7 +487,6 @@ impl Inbound {
         let Some(entry) = self.entries.get_mut(at) else { return false };
         let Stage::Replying(transfer) = &entry.stage else { return false };
         entry.is_queued = transfer.wants_to_send();
-        entry.touched_at = shared.now;
         let is_queued = entry.is_queued;
         if entry.timer_at.is_none() {
             arm_reply(entry, link, shared);
@@ -510,6 +509,12 @@ impl Inbound {
             entry.timer_at = None;
             let is_over = match &mut entry.stage {
                 Stage::Assembling(_) => true,
+                // One in front of it never came. While one is in service, waiting is nothing strange.
+                Stage::Waiting(_) if self.in_turn.is_none() => true,
+                Stage::Waiting(_) => {
+                    entry.timer_at = Some(now + shared.config.timing.assembly_idle_timeout);
+                    false
+                }
                 Stage::Replying(transfer) => {
                     link.on_timeout(transfer, now);
                     if entry.tries < shared.config.timing.reply_tries_max {
@@ -521,6 +526,7 @@ impl Inbound {
                         self.queue(at, link);
                         continue;
                     }
+                    transfer.park();
                     let keep_until = entry.touched_at + shared.config.timing.reply_retention;
                     if keep_until > now {
                         entry.timer_at = Some(keep_until);

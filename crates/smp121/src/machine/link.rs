@@ -13,7 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use wirekit::Instant;
 
-/// Retransmission time-outs of long segments in a row before the path is taken to swallow them.
+/// Retransmission time-outs of a long segment in a row before the path is taken to swallow such.
+//= SMP121-O7
 const BLACK_HOLE_COUNT: u32 = 3;
 
 /// Control segments that wait for one peer. More are dropped: both sides ask again.
@@ -66,7 +67,6 @@ pub(super) struct Link {
     pub(super) sent_at: Instant,
     /// Octets of replies whose final acknowledgement waits.
     unacked_len: usize,
-    timeouts_in_row: u32,
     /// When something of this peer is due at the earliest. It may be too early, never too late.
     timer_at: Option<Instant>,
 }
@@ -91,7 +91,6 @@ impl Link {
             heard_at: now,
             sent_at: now,
             unacked_len: 0,
-            timeouts_in_row: 0,
             timer_at: None,
         }
     }
@@ -169,7 +168,6 @@ impl Link {
         self.congestion.moved(before, transfer.flight_len());
         match acked {
             Acked::Advanced { len, rtt } => {
-                self.timeouts_in_row = 0;
                 self.congestion.on_acked(len, used_len);
                 // The last acknowledgement of a message waits on purpose, so its time says nothing of the path.
                 //= SMP121-A21
@@ -190,7 +188,6 @@ impl Link {
         let (before, used_len) = (transfer.flight_len(), self.congestion.flight_len());
         let len = transfer.finish();
         self.congestion.moved(before, 0);
-        self.timeouts_in_row = 0;
         self.congestion.on_acked(len, used_len);
     }
 
@@ -205,24 +202,26 @@ impl Link {
         self.congestion.on_idle(idle, self.rtt.rto(&self.profile, 0));
     }
 
-    /// Nothing came back for `transfer` in time. Where the peer was heard since, its silence may be the time of service
-    /// and is no sign of congestion.
+    /// Nothing came back for `transfer` in time. Of a message of one segment, the time of service may be the reason, where
+    /// the peer was heard since; that is no sign of congestion.
     pub(super) fn on_timeout(&mut self, transfer: &mut Transfer, now: Instant) {
         let (before, sent_at) = (transfer.flight_len(), transfer.sent_at());
-        transfer.on_timeout();
-        if before > 0 && self.heard_at <= sent_at {
+        let may_be_service = super::num::to_usize(transfer.total()) <= self.body_len_max() && self.heard_at > sent_at;
+        let timeouts_count = transfer.on_timeout();
+        if before > 0 && !may_be_service {
             self.congestion.on_timeout(now, sent_at);
-            self.on_segment_swallowed(before);
+        }
+        if timeouts_count >= BLACK_HOLE_COUNT && before > SEGMENT_LEN_MIN - HEADER_LEN && self.profile.segments {
+            self.set_segment_len_max(SEGMENT_LEN_MIN);
         }
         self.congestion.moved(before, transfer.flight_len());
     }
 
-    //= SMP121-O7
-    fn on_segment_swallowed(&mut self, len: usize) {
-        self.timeouts_in_row += 1;
-        if self.timeouts_in_row >= BLACK_HOLE_COUNT && len > SEGMENT_LEN_MIN - HEADER_LEN && self.profile.segments {
-            self.set_segment_len_max(SEGMENT_LEN_MIN);
-        }
+    /// The peer had more of `transfer` than `offset`, and has no more.
+    pub(super) fn rewind(&mut self, transfer: &mut Transfer, offset: u32) {
+        let before = transfer.flight_len();
+        transfer.rewind(offset);
+        self.congestion.moved(before, transfer.flight_len());
     }
 
     /// The path takes segments of at most `len` octets.

@@ -379,6 +379,13 @@ impl Remote {
                     flight.is_delivered = true;
                     link.finish(&mut flight.request);
                     flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
+                } else if flight.is_delivered {
+                    // Asked again, the peer says that it has less than it had.
+                    if flight.backoff > 0 && flight.reply.is_none() {
+                        flight.is_delivered = false;
+                        link.rewind(&mut flight.request, offset);
+                        self.queue(at, link);
+                    }
                 } else {
                     match link.on_ack(&mut flight.request, offset, is_bare, now) {
                         Acked::Advanced { .. } => {

@@ -50,6 +50,10 @@ pub(super) struct Transfer {
     first_again: bool,
     /// The segment behind what was acknowledged is to be sent once more.
     edge_again: bool,
+    /// Nothing is sent unless the peer asks for it, and nothing counts as in flight.
+    is_parked: bool,
+    /// Time-outs since anything was acknowledged.
+    timeouts_count: u32,
     duplicate_count: u32,
     /// In recovery from a loss until this is acknowledged (RFC 6582).
     recover: Option<u32>,
@@ -72,6 +76,8 @@ impl Transfer {
             begun: false,
             first_again: false,
             edge_again: false,
+            is_parked: false,
+            timeouts_count: 0,
             duplicate_count: 0,
             recover: None,
             probe: None,
@@ -102,11 +108,14 @@ impl Transfer {
 
     /// Octets sent and not acknowledged.
     pub(super) fn flight_len(&self) -> usize {
+        if self.is_parked {
+            return 0;
+        }
         to_usize(self.next.saturating_sub(self.acked))
     }
 
     pub(super) const fn wants_to_send(&self) -> bool {
-        self.is_urgent() || self.next < self.total || !self.begun
+        !self.is_parked && (self.is_urgent() || self.next < self.total || !self.begun)
     }
 
     /// True where what is to be sent is not new: the window was not made for it.
@@ -167,9 +176,11 @@ impl Transfer {
         if offset == self.acked {
             return self.on_duplicate(is_bare, now, quiet);
         }
+        self.unpark();
         let len = to_usize(offset - self.acked);
         self.acked = offset;
         self.next = self.next.max(offset);
+        self.timeouts_count = 0;
         self.duplicate_count = 0;
         self.edge_again = false;
         match self.recover {
@@ -204,9 +215,9 @@ impl Transfer {
         Acked::Lost
     }
 
-    /// Time is up: sending goes back to the first segment that is not acknowledged.
+    /// Time is up: sending goes back to the first segment that is not acknowledged. Says how often that was so in a row.
     //= SMP121-R-C
-    pub(super) fn on_timeout(&mut self) {
+    pub(super) fn on_timeout(&mut self) -> u32 {
         self.next = self.acked;
         self.probe = None;
         self.recover = None;
@@ -214,6 +225,28 @@ impl Transfer {
         self.edge_again = false;
         if self.acked == self.total {
             self.first_again = true;
+        }
+        self.timeouts_count = self.timeouts_count.saturating_add(1);
+        self.timeouts_count
+    }
+
+    /// The peer had more of it than `offset`, and has no more.
+    pub(super) fn rewind(&mut self, offset: u32) {
+        self.acked = self.acked.min(offset);
+        self.next = self.acked;
+        self.recover = None;
+        self.probe = None;
+    }
+
+    /// Enough was sent unasked.
+    pub(super) const fn park(&mut self) {
+        self.is_parked = true;
+    }
+
+    /// The peer is there after all: everything that it did not acknowledge goes again.
+    fn unpark(&mut self) {
+        if core::mem::take(&mut self.is_parked) {
+            self.next = self.acked;
         }
     }
 
@@ -225,7 +258,8 @@ impl Transfer {
 
     /// The peer asks for what it lacks: the segment behind what it acknowledged, or the first.
     //= SMP121-R-G, SMP121-A34
-    pub(super) const fn resend_edge(&mut self) {
+    pub(super) fn resend_edge(&mut self) {
+        self.unpark();
         if self.total == 0 {
             self.first_again = true;
         } else {
