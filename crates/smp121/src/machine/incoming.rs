@@ -109,9 +109,12 @@ impl Peer {
         shared: &mut Shared,
     ) -> Result<(), DropReason> {
         self.link.heard_at = shared.now;
-        let is_bare = matches!(kind, Ok(Kind::Responses));
+        // What is invalid is dropped with all that rides along.
+        //= SMP121-R-J
+        let kind = kind?;
+        let is_bare = matches!(kind, Kind::Responses);
         // Data first: a reply may come together with a reset of its own request.
-        let outcome = kind.map_err(DropReason::from).and_then(|kind| self.on_kind(key, kind, shared));
+        let outcome = self.on_kind(key, kind, shared);
         //= SMP121-A28
         for response in segment.responses.filter_map(|raw| raw.known()) {
             let known = self.on_response(response.number, response.mailslot, response.action, is_bare, shared);

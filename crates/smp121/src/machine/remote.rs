@@ -22,6 +22,11 @@ const FINISHED_COUNT_MAX: usize = 32;
 /// How often one request is sent anew under another number before its caller is told.
 const RESETS_MAX: u32 = 16;
 
+/// How often a stop inside a reply is answered by an acknowledgement alone. Behind that the request goes along, since a peer
+/// that was started anew knows nothing to acknowledge.
+//= SMP121-R-H, SMP121-A11
+const ACKS_ALONE_COUNT: u32 = 3;
+
 /// What is known of the mailslot's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -585,16 +590,22 @@ impl Remote {
         let Some(flight) = self.flights.get_mut(at) else { return };
         shared.counters.timeouts_count += 1;
         flight.backoff = flight.backoff.saturating_add(1);
-        if flight.is_delivered {
-            flight.request.ask_again();
-        } else {
-            link.on_timeout(&mut flight.request, shared.now);
-        }
         if let Some(reply) = &flight.reply
             && link.profile.acknowledges_parts
         {
             let offset = reply.contiguous_len();
             link.respond(number_at(at), self.mailslot, Action::Accepted { offset }, shared.now);
+            if flight.backoff <= ACKS_ALONE_COUNT {
+                let timer_at = shared.now + link.rtt.rto(&link.profile, flight.backoff);
+                flight.timer_at = Some(timer_at);
+                link.arm(timer_at);
+                return;
+            }
+        }
+        if flight.is_delivered {
+            flight.request.ask_again();
+        } else {
+            link.on_timeout(&mut flight.request, shared.now);
         }
         self.queue(at, link);
     }

@@ -10,5 +10,7 @@
 )]
 
 mod driver;
+mod flows;
+mod rig;
 mod simulation;
 mod wire;
