@@ -12,6 +12,7 @@ use super::window::{Window, number_at, place, place_near};
 use crate::ReplyError;
 use crate::wire::{Action, Data, Position};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use wirekit::Instant;
 
 /// Requests that may be in flight: as the source demands at least, and as the deployed implementation has room for.
@@ -66,6 +67,8 @@ struct Entry {
     is_queued: bool,
     timer_at: Option<Instant>,
     tries: u32,
+    /// How often its reply was sent again because a later one arrived.
+    overtaken_count: u32,
     /// When anything of it last came, or its reply was given: it is kept only so long.
     touched_at: Instant,
 }
@@ -101,12 +104,15 @@ pub(super) struct Inbound {
     in_turn: Option<u64>,
     /// The first number of a range that was handed out and is not in use, and when.
     pending: Option<(u64, Instant)>,
+    /// Those last acknowledged, a window at most.
+    acknowledged: VecDeque<u64>,
 }
 
 impl Inbound {
     pub(super) const fn new(mailslot: MailslotId, peer: PeerKey) -> Self {
         let entries = Window::new(place(0));
-        Self { mailslot, peer, next: None, entries, in_turn: None, pending: None }
+        let acknowledged = VecDeque::new();
+        Self { mailslot, peer, next: None, entries, in_turn: None, pending: None, acknowledged }
     }
 
     pub(super) const fn mailslot(&self) -> MailslotId {
@@ -146,6 +152,11 @@ impl Inbound {
         self.adopt(data.number, link, shared);
         let Some(next) = self.next else { return Err(DropReason::OutsideWindow) };
         let at = place_near(data.number, next);
+        // A late copy.
+        //= SMP121-A12
+        if !link.profile.resets_late_copies && self.acknowledged.contains(&at) {
+            return Err(DropReason::Duplicate);
+        }
         if at >= next + WINDOW || (at < next && self.entries.get(at).is_none()) {
             return Err(DropReason::OutsideWindow);
         }
@@ -173,6 +184,7 @@ impl Inbound {
         self.pending = None;
         self.next = Some(first);
         self.entries = Window::new(first);
+        self.acknowledged.clear();
     }
 
     /// Drops everything that is open.
@@ -209,6 +221,7 @@ impl Inbound {
             is_queued: false,
             timer_at: Some(shared.now + shared.config.timing.assembly_idle_timeout),
             tries: 0,
+            overtaken_count: 0,
             touched_at: shared.now,
         };
         self.entries.insert(at, entry);
@@ -394,7 +407,11 @@ impl Inbound {
         if !matches!(entry.stage, Stage::InService) {
             return Err(ReplyError::Void);
         }
-        let max = link.message_len_max().min(shared.config.limits.reply_len_max);
+        let mut max = link.message_len_max().min(shared.config.limits.reply_len_max);
+        if link.profile.cuts_replies {
+            let request_len_max = shared.mailslots.get_mut(self.mailslot).map_or(0, |mailslot| mailslot.len_max);
+            max = max.min(to_usize(request_len_max));
+        }
         if reply.len() > max {
             return Err(ReplyError::TooLarge { len: reply.len(), max });
         }
@@ -452,8 +469,37 @@ impl Inbound {
         };
         if is_over {
             self.drop_entry(at, link, shared);
+            if to_u64(self.acknowledged.len()) >= WINDOW {
+                self.acknowledged.pop_front();
+            }
+            self.acknowledged.push_back(at);
+            self.resend_before(at, link, shared);
         }
         true
+    }
+
+    /// The reply at a place arrived, so those in front of it that went earlier and are not acknowledged seem lost. They are
+    /// not waited for: the deployed implementation can stop for good where it gets many replies behind one that is missing.
+    //= SMP121-R-C
+    fn resend_before(&mut self, at: u64, link: &mut Link, shared: &mut Shared) {
+        let tries_max = shared.config.timing.reply_tries_max;
+        let mut lost = Vec::new();
+        for (place, entry) in self.entries.iter_mut().take_while(|(place, _)| *place < at) {
+            if let Stage::Replying(transfer) = &mut entry.stage
+                && transfer.is_sent()
+                && !transfer.wants_to_send()
+                && entry.overtaken_count < tries_max
+            {
+                entry.overtaken_count += 1;
+                link.congestion.on_loss(shared.now, transfer.sent_at());
+                transfer.resend_edge();
+                lost.push(place);
+            }
+        }
+        for place in lost {
+            shared.counters.fast_resent_count += 1;
+            self.queue(place, link);
+        }
     }
 
     fn drop_entry(&mut self, at: u64, link: &mut Link, shared: &mut Shared) {
@@ -527,7 +573,8 @@ impl Inbound {
                         continue;
                     }
                     transfer.park();
-                    let keep_until = entry.touched_at + shared.config.timing.reply_retention;
+                    let retention = shared.config.timing.reply_retention.max(link.profile.reply_retention_min);
+                    let keep_until = entry.touched_at + retention;
                     if keep_until > now {
                         entry.timer_at = Some(keep_until);
                     }

@@ -10,7 +10,7 @@ use super::transfer::Transfer;
 use super::window::{Window, number_at, place, place_near};
 use super::{SendOptions, transfer::Acked};
 use crate::wire::{Action, Data, NameReply, Position};
-use crate::{ExchangeError, LimitExceeded, UsageError};
+use crate::{ExchangeError, LimitExceeded, Profile, UsageError};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,6 +18,10 @@ use wirekit::Instant;
 
 /// Finished exchanges whose replies are acknowledged again when they come again.
 const FINISHED_COUNT_MAX: usize = 32;
+
+/// The longest pause between two name requests, unless the peer's own time is longer: with losses, a few tries may not be
+/// enough within the time that a name has.
+const NAME_INTERVAL_MAX: Duration = Duration::from_secs(4);
 
 /// How often one request is sent anew under another number before its caller is told.
 const RESETS_MAX: u32 = 16;
@@ -73,6 +77,17 @@ struct Flight {
     /// When the peer last said anything of it.
     heard_at: Instant,
     reset_count: u32,
+}
+
+impl Flight {
+    /// How long to wait for an answer. A peer may reset a request that is at work, because a copy of it came; the more often
+    /// it did, the more time it gets.
+    //= SMP121-A14
+    fn rto(&self, link: &Link) -> Duration {
+        let Profile { rto_min, backoff_max, .. } = link.profile;
+        let at_least = rto_min.saturating_mul(1 << self.reset_count.min(backoff_max).min(16));
+        link.rtt.rto(&link.profile, self.backoff).max(at_least)
+    }
 }
 
 #[derive(Debug)]
@@ -260,7 +275,8 @@ impl Remote {
     /// The name request went.
     pub(super) fn on_name_request_sent(&mut self, link: &mut Link, now: Instant) {
         if let State::Resolving { sent_at, timer_at, tries, .. } = &mut self.state {
-            let at = now + link.rtt.rto(&link.profile, (*tries).min(2));
+            let rto = |backoff| link.rtt.rto(&link.profile, backoff);
+            let at = now + rto((*tries).min(2)).min(rto(0).max(NAME_INTERVAL_MAX));
             *sent_at = (*tries == 0).then_some(now);
             *timer_at = Some(at);
             *tries += 1;
@@ -383,7 +399,7 @@ impl Remote {
                     // All of it is there; what follows is asking whether the reply is.
                     flight.is_delivered = true;
                     link.finish(&mut flight.request, now);
-                    flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
+                    flight.timer_at = Some(now + flight.rto(link));
                 } else if flight.is_delivered {
                     // Asked again, the peer says that it has less than it had.
                     if flight.backoff > 0 && flight.reply.is_none() {
@@ -407,7 +423,7 @@ impl Remote {
                 flight.heard_at = now;
                 flight.is_delivered = true;
                 link.finish(&mut flight.request, now);
-                flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
+                flight.timer_at = Some(now + flight.rto(link));
             }
             Action::TooLarge => {
                 let (len, max) = (flight.request.message().len(), self.resolved.request_len_max);
@@ -549,7 +565,7 @@ impl Remote {
         let in_flight_count = u32::try_from(self.flights.iter().count()).unwrap_or(u32::MAX);
         let Some(flight) = self.flights.get_mut(at) else { return false };
         if flight.timer_at.is_none() {
-            let rto = link.rtt.rto(&link.profile, flight.backoff);
+            let rto = flight.rto(link);
             let factor = if link.profile.rto_per_request { in_flight_count.max(1) } else { 1 };
             let timer_at = now + rto.saturating_mul(factor);
             flight.timer_at = Some(timer_at);
