@@ -103,7 +103,9 @@ fn replies_that_it_could_not_take_whole_are_refused() {
 /// It looks at the low 16 bits of what a mailslot takes before it sends.
 #[test]
 fn a_mailslot_whose_size_has_low_bits_of_zero_is_offered_as_a_little_smaller() {
-    let mut world = World::new(Setup { our_len_max: 0x1_0000, ..Setup::new() }, 0);
+    // It adds the mailslot's number, so only a low one shows it.
+    let world = |seed| World::new(Setup { our_len_max: 0x1_0000, ..Setup::new() }, seed);
+    let mut world = (0..10_000).map(world).find(|world| world.our_number(0) < 1000).unwrap();
     world.ask_ours(0, b"x");
     world.finish();
     world.ask_ours(0, &[5; 1464]);
@@ -158,6 +160,74 @@ fn an_acknowledgement_that_is_lost_is_waited_for_a_few_times_and_then_no_more() 
     world.rest(secs(1000));
     assert_eq!(world.to_theirs.counts().sent_count - before_count, 5);
     assert_eq!(world.ours.counters().replies_len, 0);
+    world.assert_sound();
+}
+
+/// Everything towards them is lost, or nothing.
+fn deaf(world: &mut World, is_deaf: bool) {
+    let loss_per_mille = if is_deaf { 1000 } else { 0 };
+    world.to_theirs.set_conditions(DatagramConditions { loss_per_mille, ..DatagramConditions::new() });
+}
+
+/// Its resends are far apart when many are in flight.
+#[test]
+fn replies_are_kept_for_as_long_as_it_may_take_to_come_back_for_them() {
+    let mut world = World::perfect();
+    world.ask_ours(0, b"hello");
+    world.finish();
+    deaf(&mut world, true);
+    for serial in 0..15u8 {
+        world.ask_ours(0, &[serial; 20]);
+    }
+    world.rest(secs(200));
+    deaf(&mut world, false);
+    world.finish();
+    assert_eq!(world.our_executed[1..], executed(0..15));
+    world.assert_sound();
+}
+
+/// A reset of a request that it has an answer to already would reset all others that it has open.
+//= SMP121-A12
+#[test]
+fn a_late_copy_of_a_request_that_is_done_with_draws_no_reset() {
+    let mut world = World::perfect();
+    world.ask_ours(0, b"hello");
+    world.finish();
+    deaf(&mut world, true);
+    world.ask_ours(0, b"its reply is lost");
+    world.rest(ms(2));
+    deaf(&mut world, false);
+    world.ask_ours(0, b"answered");
+    world.settle();
+    let copy = world.their_last.clone();
+    world.rest(ms(1500));
+    let now = world.clock.now();
+    world.to_ours.send(now, &copy);
+    world.finish();
+    world.rest(secs(600));
+    assert_eq!(world.ours.counters().resets_sent_count, 0);
+    assert_eq!(world.our_executed, [&b"hello"[..], b"its reply is lost", b"answered"]);
+    world.assert_sound();
+}
+
+/// It stops for good where the table of its requests fills up behind a reply that is missing.
+//= SMP121-R-C
+#[test]
+fn a_reply_that_is_lost_is_not_left_behind_while_later_ones_are_acknowledged() {
+    let mut world = World::perfect();
+    world.ask_ours(0, b"hello");
+    world.finish();
+    deaf(&mut world, true);
+    world.ask_ours(0, b"its reply is lost");
+    world.rest(ms(2));
+    deaf(&mut world, false);
+    // Another of its threads goes on.
+    for serial in 0..40u8 {
+        let ticket = world.ask_ours(0, &[serial; 20]);
+        world.run_while(secs(1), |world| world.their_open(0).any(|open| open == ticket));
+    }
+    world.finish();
+    assert_eq!(world.our_executed.len(), 42);
     world.assert_sound();
 }
 

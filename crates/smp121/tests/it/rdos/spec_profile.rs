@@ -10,6 +10,7 @@ fn setup() -> Setup {
     Setup { profile: Profile::SPEC, ..Setup::new() }
 }
 
+//= SMP121-O4
 #[test]
 fn small_messages_work_both_ways() {
     let mut world = World::new(setup(), 0);

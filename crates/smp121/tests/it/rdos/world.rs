@@ -85,6 +85,8 @@ pub(super) struct World {
     their_open: BTreeMap<SendTicket, (usize, Vec<u8>)>,
     pub(super) to_ours: DatagramLink,
     pub(super) to_theirs: DatagramLink,
+    /// The last datagram that they sent.
+    pub(super) their_last: Vec<u8>,
     /// What each application has executed, in order.
     pub(super) our_executed: Vec<Vec<u8>>,
     pub(super) their_executed: Vec<Vec<u8>>,
@@ -116,6 +118,7 @@ impl World {
             their_open: BTreeMap::new(),
             to_ours: link(2),
             to_theirs: link(3),
+            their_last: Vec::new(),
             our_executed: Vec::new(),
             their_executed: Vec::new(),
             our_outcomes: Vec::new(),
@@ -212,6 +215,11 @@ impl World {
     /// The request that our application has at work, which the caller answers in its place.
     pub(super) fn take_our_work(&mut self) -> Option<RequestId> {
         self.our_work.pop().map(|(_, request, _)| request)
+    }
+
+    /// The number on the wire of a mailslot of ours.
+    pub(super) fn our_number(&self, mailslot: usize) -> u16 {
+        self.our_mailslots[mailslot].number()
     }
 
     pub(super) fn our_open_count(&self) -> usize {
@@ -368,6 +376,7 @@ impl World {
         }
         while let Some((_, datagram)) = self.theirs.poll_transmit() {
             self.to_ours.send(now, &datagram);
+            self.their_last = datagram;
         }
     }
 
