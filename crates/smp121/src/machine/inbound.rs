@@ -326,8 +326,14 @@ impl Inbound {
             // A request of one segment is acknowledged by its reply. One of several is, if the reply takes its time: the
             // peer would send the end of it again.
             Part::Whole if !entry.is_in_parts => return Ok(()),
-            Part::Whole => timing.ack_delay.min(link.profile.rto_min / 2),
-            Part::OutOfOrder | Part::Duplicate => core::time::Duration::ZERO,
+            Part::Whole => timing.part_ack_delay,
+            Part::OutOfOrder | Part::Duplicate => {
+                if link.profile.acknowledges_parts && total.is_some() {
+                    entry.parts_count = 0;
+                    link.respond_again(data.number, data.mailslot, Action::Accepted { offset }, now);
+                }
+                return Ok(());
+            }
             Part::Next => {
                 entry.parts_count += 1;
                 if entry.parts_count >= 2 { core::time::Duration::ZERO } else { timing.part_ack_delay }
@@ -415,7 +421,6 @@ impl Inbound {
         if reply.len() > max {
             return Err(ReplyError::TooLarge { len: reply.len(), max });
         }
-        link.responses.forget_ack(number_at(id.place), self.mailslot.number);
         link.replies_len += reply.len();
         shared.counters.replies_len += to_u64(reply.len());
         entry.stage = Stage::Replying(Transfer::new(reply, shared.now));
@@ -429,14 +434,7 @@ impl Inbound {
     }
 
     /// A response to a reply. `false` where it is to nothing that is open.
-    pub(super) fn on_response(
-        &mut self,
-        number: u32,
-        action: Action,
-        is_bare: bool,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) -> bool {
+    pub(super) fn on_response(&mut self, number: u32, action: Action, link: &mut Link, shared: &mut Shared) -> bool {
         let Some(next) = self.next else { return false };
         let at = place_near(number, next);
         let Some(entry) = self.entries.get_mut(at) else { return false };
@@ -450,7 +448,7 @@ impl Inbound {
                 true
             }
             Action::Accepted { offset } => {
-                match link.on_ack(transfer, offset, is_bare, shared.now) {
+                match link.on_ack(transfer, offset, shared.now) {
                     Acked::Advanced { .. } => {
                         entry.tries = 0;
                         entry.timer_at = None;
@@ -561,6 +559,13 @@ impl Inbound {
                     entry.timer_at = Some(now + shared.config.timing.assembly_idle_timeout);
                     false
                 }
+                Stage::Replying(transfer) if transfer.probes_left().is_some() && link.probes(transfer) => {
+                    link.send_probe(transfer, now);
+                    shared.counters.probes_count += 1;
+                    arm_reply(entry, link, shared);
+                    self.queue(at, link);
+                    continue;
+                }
                 Stage::Replying(transfer) => {
                     link.on_timeout(transfer, now);
                     if entry.tries < shared.config.timing.reply_tries_max {
@@ -640,8 +645,11 @@ fn on_copy(entry: &mut Entry, data: &Data<'_>, link: &mut Link, shared: &Shared)
 fn arm_reply(entry: &mut Entry, link: &mut Link, shared: &Shared) {
     let Stage::Replying(transfer) = &entry.stage else { return };
     let rto = link.rtt.rto(&link.profile, 0);
+    // The last acknowledgement of a short reply waits on purpose; of a long one it does not.
+    let is_prompt = !transfer.is_sent() || link.is_acknowledged_at_once(transfer.total());
     let rto = if transfer.is_sent() { rto.max(shared.config.timing.reply_rto_min) } else { rto };
-    let timer_at = shared.now + rto.saturating_mul(1 << entry.tries.min(16));
+    let rto = rto.saturating_mul(1 << entry.tries.min(16));
+    let timer_at = shared.now + if is_prompt { link.wait(transfer, rto) } else { rto };
     entry.timer_at = Some(timer_at);
     link.arm(timer_at);
 }

@@ -88,6 +88,16 @@ impl Flight {
         let at_least = rto_min.saturating_mul(1 << self.reset_count.min(backoff_max).min(16));
         link.rtt.rto(&link.profile, self.backoff).max(at_least)
     }
+
+    /// How long to wait for the next part of a reply that has begun before it is asked for.
+    fn reply_wait(&self, link: &Link) -> Duration {
+        let rto = link.rtt.rto(&link.profile, self.backoff);
+        if link.profile.acknowledges_parts && link.rtt.is_known() {
+            rto.min(link.rtt.probe_wait(self.backoff, false))
+        } else {
+            rto
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -105,6 +115,8 @@ pub(super) struct Remote {
     /// The first number of the range that `next` is in.
     base: u64,
     flights: Window<Flight>,
+    /// When the peer last said anything of any of them.
+    heard_at: Instant,
     waiting: VecDeque<Waiting>,
     waiting_len: usize,
     /// Exchanges that are done, and how long their replies were.
@@ -127,6 +139,7 @@ impl Remote {
             next: place(0),
             base: place(0),
             flights: Window::new(place(0)),
+            heard_at: Instant::EPOCH,
             waiting: VecDeque::new(),
             waiting_len: 0,
             finished: VecDeque::new(),
@@ -381,20 +394,14 @@ impl Remote {
     // Responses and replies.
 
     /// A response to a request. `false` where it is to nothing in flight.
-    pub(super) fn on_response(
-        &mut self,
-        number: u32,
-        action: Action,
-        is_bare: bool,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) -> bool {
+    pub(super) fn on_response(&mut self, number: u32, action: Action, link: &mut Link, shared: &mut Shared) -> bool {
         let at = place_near(number, self.next);
         let Some(flight) = self.flights.get_mut(at) else { return false };
         let now = shared.now;
         match action {
             Action::Accepted { offset } => {
                 flight.heard_at = now;
+                self.heard_at = now;
                 if offset == flight.request.total() && flight.request.is_sent() {
                     // All of it is there; what follows is asking whether the reply is.
                     flight.is_delivered = true;
@@ -408,10 +415,11 @@ impl Remote {
                         self.queue(at, link);
                     }
                 } else {
-                    match link.on_ack(&mut flight.request, offset, is_bare, now) {
+                    match link.on_ack(&mut flight.request, offset, now) {
                         Acked::Advanced { .. } => {
                             flight.backoff = 0;
-                            flight.timer_at = Some(now + link.rtt.rto(&link.profile, 0));
+                            let rto = link.rtt.rto(&link.profile, 0);
+                            flight.timer_at = Some(now + link.wait(&flight.request, rto));
                         }
                         Acked::Lost => shared.counters.fast_resent_count += 1,
                         Acked::Again | Acked::Stale => {}
@@ -421,6 +429,7 @@ impl Remote {
             }
             Action::Busy => {
                 flight.heard_at = now;
+                self.heard_at = now;
                 flight.is_delivered = true;
                 link.finish(&mut flight.request, now);
                 flight.timer_at = Some(now + flight.rto(link));
@@ -444,6 +453,7 @@ impl Remote {
         let now = shared.now;
         let Some(flight) = self.flights.get_mut(at) else { return self.on_finished_reply(at, link, shared) };
         flight.heard_at = now;
+        self.heard_at = now;
         flight.backoff = 0;
         flight.is_delivered = true;
         link.finish(&mut flight.request, now);
@@ -498,12 +508,17 @@ impl Remote {
             Err(refused) => return Err(refused.into()),
         };
         if link.profile.acknowledges_parts {
+            let action = Action::Accepted { offset };
             if delay.is_zero() {
                 flight.parts_count = 0;
             }
-            link.respond(data.number, self.mailslot, Action::Accepted { offset }, now + delay);
+            if matches!(taken, Ok(Part::OutOfOrder | Part::Duplicate)) {
+                link.respond_again(data.number, self.mailslot, action, now);
+            } else {
+                link.respond(data.number, self.mailslot, action, now + delay);
+            }
         }
-        let timer_at = now + link.rtt.rto(&link.profile, 0);
+        let timer_at = now + flight.reply_wait(link);
         flight.timer_at = Some(timer_at);
         link.arm(timer_at);
         Ok(())
@@ -567,7 +582,8 @@ impl Remote {
         if flight.timer_at.is_none() {
             let rto = flight.rto(link);
             let factor = if link.profile.rto_per_request { in_flight_count.max(1) } else { 1 };
-            let timer_at = now + rto.saturating_mul(factor);
+            let rto = rto.saturating_mul(factor);
+            let timer_at = now + if flight.is_delivered { rto } else { link.wait(&flight.request, rto) };
             flight.timer_at = Some(timer_at);
             link.arm(timer_at);
         }
@@ -592,7 +608,8 @@ impl Remote {
         for at in due {
             let Some(flight) = self.flights.get_mut(at) else { continue };
             flight.timer_at = None;
-            if now.saturating_since(flight.heard_at) >= give_up {
+            // The peer serves one at a time: what it says of another will do.
+            if now.saturating_since(flight.heard_at.max(self.heard_at)) >= give_up {
                 self.fail(ExchangeError::PeerGone, link, shared);
                 return;
             }
@@ -604,6 +621,16 @@ impl Remote {
     //= SMP121-R-H, SMP121-A11, SMP121-A22
     fn ask_again(&mut self, at: u64, link: &mut Link, shared: &mut Shared) {
         let Some(flight) = self.flights.get_mut(at) else { return };
+        if !flight.is_delivered && flight.request.probes_left().is_some() && link.probes(&flight.request) {
+            shared.counters.probes_count += 1;
+            link.send_probe(&mut flight.request, shared.now);
+            let rto = link.rtt.rto(&link.profile, flight.backoff);
+            let timer_at = shared.now + link.wait(&flight.request, rto);
+            flight.timer_at = Some(timer_at);
+            link.arm(timer_at);
+            self.queue(at, link);
+            return;
+        }
         shared.counters.timeouts_count += 1;
         flight.backoff = flight.backoff.saturating_add(1);
         if let Some(reply) = &flight.reply
@@ -612,14 +639,14 @@ impl Remote {
             let offset = reply.contiguous_len();
             link.respond(number_at(at), self.mailslot, Action::Accepted { offset }, shared.now);
             if flight.backoff <= ACKS_ALONE_COUNT {
-                let timer_at = shared.now + link.rtt.rto(&link.profile, flight.backoff);
+                let timer_at = shared.now + flight.reply_wait(link);
                 flight.timer_at = Some(timer_at);
                 link.arm(timer_at);
                 return;
             }
         }
         if flight.is_delivered {
-            flight.request.ask_again();
+            flight.request.ask_again(flight.backoff);
         } else {
             link.on_timeout(&mut flight.request, shared.now);
         }

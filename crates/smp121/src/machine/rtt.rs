@@ -9,6 +9,12 @@ const RTO_MAX: Duration = Duration::from_secs(60);
 /// The clock of deadlines ticks at most this coarsely.
 const GRANULARITY: Duration = Duration::from_millis(1);
 
+/// How long a peer may keep the acknowledgement of a part back: what is usual here, and a little more.
+const PEER_DELAY: Duration = Duration::from_millis(25);
+
+/// How long it may take over one that it does not keep back.
+const PEER_DELAY_MIN: Duration = Duration::from_millis(5);
+
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RttEstimator {
     /// Smoothed round trip and its variation.
@@ -27,6 +33,20 @@ impl RttEstimator {
     /// The smoothed round trip; zero before the first sample.
     pub(super) fn srtt(&self) -> Duration {
         self.smoothed.map_or(Duration::ZERO, |(srtt, _)| srtt)
+    }
+
+    /// True after the first sample.
+    pub(super) const fn is_known(&self) -> bool {
+        self.smoothed.is_some()
+    }
+
+    /// How long an acknowledgement of parts may take, `probes_count` times doubled: as the time-out, without its floor, and
+    /// with the delay that the peer may add (RFC 8985, section 7). That is short where the peer lacks something, since it
+    /// says so at once.
+    pub(super) fn probe_wait(&self, probes_count: u32, is_recovering: bool) -> Duration {
+        let (srtt, rttvar) = self.smoothed.unwrap_or_default();
+        let peer_delay = if is_recovering { PEER_DELAY_MIN } else { PEER_DELAY };
+        (srtt + GRANULARITY.max(rttvar * 4) + peer_delay).saturating_mul(1 << probes_count.min(16))
     }
 
     /// How long to wait before sending again, `backoff` times doubled.
