@@ -56,6 +56,21 @@ impl Namespace {
             namespace.run(&format!("ip address add fd09::{host}/64 dev {name} nodad"));
             namespace.run(&format!("ip link set {name} up"));
         }
+        for (namespace, name) in [(self, "near"), (far, "far")] {
+            namespace.wait_for_link(name);
+        }
+    }
+
+    /// The system looks at a new link some time later, and IPv6 does not use it before.
+    fn wait_for_link(&self, name: &str) {
+        for _ in 0..200 {
+            let state = self.run(&format!("ip -br link show {name}"));
+            if state.contains(" UP ") && self.run(&format!("ip -6 address show dev {name} tentative")).is_empty() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("{name} is not up after 4 s");
     }
 
     /// Where the system finds it.

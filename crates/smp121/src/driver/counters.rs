@@ -18,7 +18,7 @@ pub struct EndpointCounters {
     pub batches_sent_count: u64,
     /// How often the socket's buffer was full. The datagrams waited.
     pub would_block_count: u64,
-    /// How often the interface's queue was full. The datagrams waited.
+    /// How often the interface's queue was full. The datagrams waited, or, where it stayed so, were given up as lost.
     pub no_buffers_count: u64,
     /// Datagrams that were longer than the path takes. Their octets go again in shorter ones.
     pub too_long_count: u64,

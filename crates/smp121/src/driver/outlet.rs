@@ -18,6 +18,9 @@ const BATCHES_PER_LOCK_MAX: usize = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// The longest such pause; each is twice the one before it.
 const PAUSE_MAX: Duration = Duration::from_millis(128);
+/// Such pauses in a row for one datagram, some 63 ms together. After them it is given up as lost: the system says the same of
+/// one that the other end of a link will never take, and others wait behind it.
+const PAUSES_MAX: u32 = 6;
 
 /// What keeps datagrams back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(super) struct Outlet {
     batch: TransmitBatch,
     block: Block,
     pause: Duration,
+    /// Pauses in a row for the datagram that is first.
+    pauses_count: u32,
     /// The lock was held for long enough, and there may be more to send.
     has_more: bool,
     /// Datagrams say which address they come from, since the socket has several.
@@ -47,6 +52,7 @@ impl Outlet {
             batch: TransmitBatch::new(BATCH_COUNT_MAX, BATCH_LEN_MAX),
             block: Block::Open,
             pause: PAUSE_MIN,
+            pauses_count: 0,
             has_more: false,
             names_source: local.ip().is_unspecified(),
         }
@@ -110,8 +116,18 @@ impl Outlet {
                     counters.batches_sent_count += 1;
                     self.batch.sent(count);
                     self.pause = PAUSE_MIN;
+                    self.pauses_count = 0;
+                }
+                Err(SendError::NoBuffers) if self.pauses_count >= PAUSES_MAX => {
+                    tracing::debug!("a datagram was given up: the interface's queue stays full");
+                    counters.no_buffers_count += 1;
+                    counters.send_failed_count += 1;
+                    self.batch.sent(1);
+                    self.pause = PAUSE_MIN;
+                    self.pauses_count = 0;
                 }
                 Err(SendError::NoBuffers) => {
+                    self.pauses_count += 1;
                     counters.no_buffers_count += 1;
                     self.block = Block::Paused { until: now + self.pause };
                     tracing::debug!(pause = ?self.pause, "the interface's queue is full");

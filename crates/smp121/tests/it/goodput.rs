@@ -26,7 +26,10 @@ struct World {
     links: [DatagramLink; 2],
     mailslot: MailslotId,
     load: Load,
+    conditions: DatagramConditions,
     done_count: usize,
+    /// From half of the exchanges on, the links to each machine take no longer datagrams than this.
+    late_mtu: [Option<usize>; 2],
     batch: TransmitBatch,
 }
 
@@ -41,7 +44,17 @@ impl World {
         let mut machines = [machine(1), machine(2)];
         let mailslot = machines[1].define(b"work", 2 << 20).unwrap();
         let (clock, batch) = (VirtualClock::new(), TransmitBatch::new(32, 64 * 1024));
-        Self { clock, machines, links: [link(1), link(2)], mailslot, load, done_count: 0, batch }
+        Self {
+            clock,
+            machines,
+            links: [link(1), link(2)],
+            mailslot,
+            load,
+            conditions: conditions.clone(),
+            done_count: 0,
+            late_mtu: [None; 2],
+            batch,
+        }
     }
 
     fn drive(&mut self, index: usize) {
@@ -86,6 +99,13 @@ impl World {
         let message = Bytes::from(vec![7; self.load.request_len]);
         while self.done_count < self.load.count {
             let now = self.clock.now();
+            if self.done_count * 2 > self.load.count {
+                for (link, mtu) in self.links.iter_mut().zip(&mut self.late_mtu) {
+                    if let Some(mtu) = mtu.take() {
+                        link.set_conditions(DatagramConditions { mtu, ..self.conditions.clone() });
+                    }
+                }
+            }
             while sent_count < self.load.count && sent_count - self.done_count < self.load.open_max {
                 self.machines[0].send(now, remote, message.clone(), SendOptions::default()).unwrap();
                 sent_count += 1;
@@ -119,6 +139,22 @@ impl World {
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
+}
+
+//= SMP121-A32
+#[test]
+fn a_path_that_begins_to_swallow_long_segments_is_found_out_in_either_direction() {
+    for late_mtu in [[Some(700), None], [None, Some(700)], [Some(700), Some(700)]] {
+        for load in [SMALL, Load { count: 200, open_max: 4, request_len: 50_000, reply_len: 50_000 }] {
+            for delay in [Duration::from_micros(50), ms(1), ms(20)] {
+                let conditions = DatagramConditions { delay: delay..delay, ..DatagramConditions::new() };
+                let mut world = World { late_mtu, ..World::new(&conditions, load, 1) };
+                let took = world.run();
+                println!("{late_mtu:?}, {delay:?}: {took:?}");
+                assert!(took < secs(30), "{late_mtu:?}: {took:?}");
+            }
+        }
+    }
 }
 
 /// A tenth lost, a twentieth doubled, a hundredth damaged, a tenth overtaken, 15 to 25 ms each way.
