@@ -8,4 +8,5 @@
     reason = "tests and their helpers"
 )]
 
+mod profiles;
 mod wire;
