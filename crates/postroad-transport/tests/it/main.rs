@@ -11,8 +11,12 @@
 )]
 
 mod accept;
+#[cfg(target_os = "linux")]
+mod datagrams;
+mod dead_network;
 mod every_carrier;
 mod handshakes;
+mod memory_datagrams;
 mod mismatch;
 mod support;
 mod tcp;

@@ -5,8 +5,13 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "tests and their helpers"
 )]
 
+mod driver;
+mod flows;
 mod profiles;
+mod rig;
+mod simulation;
 mod wire;

@@ -10,13 +10,13 @@ fn the_presets_are_those_of_the_page() {
     assert_eq!(Profile::default(), spec);
     for profile in [spec, rdos] {
         assert!(profile.echoes_name && profile.sends_reset_flag && profile.sends_reset_record && !profile.sends_busy);
-        assert_eq!(profile.outstanding_max, 16);
         assert_eq!(Profile::by_name(profile.name), Some(profile));
     }
     assert_eq!((spec.segments, spec.acknowledges_parts, spec.rto_per_request), (true, true, false));
     assert_eq!((rdos.segments, rdos.acknowledges_parts, rdos.rto_per_request), (false, false, true));
     assert_eq!((spec.rto_initial, spec.rto_min), (Duration::from_secs(1), Duration::from_millis(200)));
     assert_eq!((rdos.rto_initial, rdos.rto_min), (Duration::from_secs(3), Duration::from_secs(3)));
+    assert_eq!((spec.outstanding_max, rdos.outstanding_max), (16, 1));
     assert_eq!(Profile::by_name("RDOS"), None);
 }
 

@@ -1,0 +1,421 @@
+//! A message on its way out: what was sent, what was acknowledged, what goes next.
+
+use super::num::{to_u32, to_usize};
+use crate::wire::Position;
+use bytes::Bytes;
+use std::ops::Range;
+use std::time::Duration;
+use wirekit::Instant;
+
+/// Acknowledgements of the same offset that show a loss.
+const DUPLICATES_MAX: u32 = 3;
+
+/// What an acknowledgement did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acked {
+    /// It is older than another, or beyond the message.
+    Stale,
+    /// It says again what was said.
+    Again,
+    /// That again shows that the segment behind it is lost, which is sent anew at once.
+    Lost,
+    /// So many octets are new. The round trip, where one was measured.
+    Advanced { len: usize, rtt: Option<Duration> },
+}
+
+/// A part to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NextPart {
+    pub(super) position: Position,
+    pub(super) range: Range<usize>,
+    pub(super) is_last: bool,
+    /// It was sent before.
+    pub(super) is_again: bool,
+}
+
+/// The sending half of one message.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    message: Bytes,
+    total: u32,
+    /// Everything in front is acknowledged.
+    acked: u32,
+    /// Where new sending goes on; goes back when time is up.
+    next: u32,
+    /// The farthest that was ever sent.
+    farthest: u32,
+    /// Whether the first segment was ever sent: an empty message has no octets that say so.
+    begun: bool,
+    /// The first segment is to be sent once more, whatever was acknowledged.
+    first_again: bool,
+    /// The segment behind what was acknowledged is to be sent once more.
+    edge_again: bool,
+    /// Nothing is sent unless the peer asks for it, and nothing counts as in flight.
+    is_parked: bool,
+    /// Time-outs since anything was acknowledged. After the first the message has stalled: one segment a time-out goes, and
+    /// nothing counts as in flight, so that it holds up no other message to the same peer.
+    timeouts_count: u32,
+    /// When the segment went that timed out first.
+    stalled_at: Instant,
+    duplicate_count: u32,
+    /// In recovery from a loss until this is acknowledged (RFC 6582).
+    recover: Option<u32>,
+    /// A segment whose round trip is being measured: its end, and when it went.
+    probe: Option<(u32, Instant)>,
+    /// When anything of it was last sent.
+    sent_at: Instant,
+}
+
+impl Transfer {
+    /// A message of at most 2^32 - 1 octets, which the caller has checked.
+    pub(super) fn new(message: Bytes, now: Instant) -> Self {
+        let total = to_u32(message.len());
+        Self {
+            message,
+            total,
+            acked: 0,
+            next: 0,
+            farthest: 0,
+            begun: false,
+            first_again: false,
+            edge_again: false,
+            is_parked: false,
+            timeouts_count: 0,
+            stalled_at: now,
+            duplicate_count: 0,
+            recover: None,
+            probe: None,
+            sent_at: now,
+        }
+    }
+
+    pub(super) const fn message(&self) -> &Bytes {
+        &self.message
+    }
+
+    pub(super) fn into_message(self) -> Bytes {
+        self.message
+    }
+
+    pub(super) const fn total(&self) -> u32 {
+        self.total
+    }
+
+    pub(super) const fn sent_at(&self) -> Instant {
+        self.sent_at
+    }
+
+    /// True where anything was sent.
+    pub(super) const fn is_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// True where everything was sent at least once.
+    pub(super) const fn is_sent(&self) -> bool {
+        self.begun && self.farthest == self.total
+    }
+
+    /// Octets that are not acknowledged, sent or not.
+    pub(super) fn unacked_len(&self) -> usize {
+        to_usize(self.total - self.acked)
+    }
+
+    /// Octets sent and not acknowledged.
+    pub(super) fn flight_len(&self) -> usize {
+        if self.is_parked || self.is_stalled() {
+            return 0;
+        }
+        to_usize(self.next.saturating_sub(self.acked))
+    }
+
+    const fn is_stalled(&self) -> bool {
+        self.timeouts_count > 0
+    }
+
+    /// When the segment went that timed out first since anything was acknowledged.
+    pub(super) const fn stalled_at(&self) -> Instant {
+        self.stalled_at
+    }
+
+    pub(super) const fn wants_to_send(&self) -> bool {
+        let has_new = !self.is_stalled() && (self.next < self.total || !self.begun);
+        !self.is_parked && (self.is_urgent() || has_new)
+    }
+
+    /// True where what is to be sent is not new: the window was not made for it.
+    pub(super) const fn is_urgent(&self) -> bool {
+        self.first_again || self.edge_again
+    }
+
+    /// The part that goes next, of at most `len_max` octets.
+    pub(super) fn next_part(&self, len_max: usize) -> NextPart {
+        let start = if self.first_again {
+            0
+        } else if self.edge_again {
+            self.acked
+        } else {
+            self.next
+        };
+        let len = to_usize(self.total - start).min(len_max);
+        let end = start + to_u32(len);
+        NextPart {
+            position: if start == 0 { Position::First { total: self.total } } else { Position::At { offset: start } },
+            range: to_usize(start)..to_usize(end),
+            is_last: end == self.total,
+            is_again: self.begun && (start < self.farthest || self.total == 0 || self.is_urgent()),
+        }
+    }
+
+    /// A part was sent, as [`next_part`](Self::next_part) gave it.
+    pub(super) fn on_sent(&mut self, part: &NextPart, now: Instant) {
+        let end = to_u32(part.range.end);
+        let was_urgent = self.is_urgent();
+        if self.first_again {
+            self.first_again = false;
+        } else if self.edge_again {
+            self.edge_again = false;
+        }
+        if !was_urgent || to_u32(part.range.start) <= self.next {
+            self.next = self.next.max(end);
+        }
+        if part.is_again {
+            // Whose acknowledgement will come cannot be told (Karn).
+            self.probe = None;
+        } else if self.probe.is_none() {
+            self.probe = Some((end, now));
+        }
+        self.begun = true;
+        self.farthest = self.farthest.max(end);
+        self.sent_at = now;
+    }
+
+    /// Everything in front of `offset` has arrived. `is_bare` where the datagram carried nothing else for us, as TCP
+    /// demands of one that counts as a duplicate. `quiet` is how long nothing of this must have been sent for a repeated
+    /// acknowledgement to mean that something is missing.
+    //= SMP121-R-C, SMP121-R-G
+    pub(super) fn on_ack(&mut self, offset: u32, is_bare: bool, now: Instant, quiet: Duration) -> Acked {
+        if offset > self.farthest || offset < self.acked {
+            return Acked::Stale;
+        }
+        if offset == self.acked {
+            return self.on_duplicate(is_bare, now, quiet);
+        }
+        self.unpark();
+        let len = to_usize(offset - self.acked);
+        self.acked = offset;
+        self.next = self.next.max(offset);
+        self.timeouts_count = 0;
+        self.duplicate_count = 0;
+        self.edge_again = false;
+        match self.recover {
+            Some(recover) if offset >= recover => self.recover = None,
+            // A partial acknowledgement: the segment behind it is lost too.
+            Some(_) => self.edge_again = offset < self.total,
+            None => {}
+        }
+        let rtt = self.probe.filter(|(end, _)| *end <= offset).map(|(_, sent_at)| now.saturating_since(sent_at));
+        if rtt.is_some() {
+            self.probe = None;
+        }
+        Acked::Advanced { len, rtt }
+    }
+
+    fn on_duplicate(&mut self, is_bare: bool, now: Instant, quiet: Duration) -> Acked {
+        if self.flight_len() == 0 || self.recover.is_some() {
+            return Acked::Again;
+        }
+        let is_quiet = now.saturating_since(self.sent_at) >= quiet;
+        if !is_bare && !is_quiet {
+            return Acked::Again;
+        }
+        self.duplicate_count += 1;
+        if self.duplicate_count < DUPLICATES_MAX && !is_quiet {
+            return Acked::Again;
+        }
+        self.recover = Some(self.farthest);
+        self.edge_again = true;
+        self.probe = None;
+        self.duplicate_count = 0;
+        Acked::Lost
+    }
+
+    /// Time is up: the first segment that is not acknowledged goes again, and behind it, once that is, all others. Says how
+    /// often time was up in a row.
+    //= SMP121-R-C
+    pub(super) const fn on_timeout(&mut self) -> u32 {
+        if self.timeouts_count == 0 {
+            self.stalled_at = self.sent_at;
+        }
+        self.next = self.acked;
+        self.probe = None;
+        self.recover = None;
+        self.duplicate_count = 0;
+        self.edge_again = self.acked < self.total;
+        self.first_again = !self.edge_again;
+        self.timeouts_count = self.timeouts_count.saturating_add(1);
+        self.timeouts_count
+    }
+
+    /// The peer had more of it than `offset`, and has no more.
+    pub(super) fn rewind(&mut self, offset: u32) {
+        self.acked = self.acked.min(offset);
+        self.next = self.acked;
+        self.timeouts_count = 0;
+        self.recover = None;
+        self.probe = None;
+    }
+
+    /// Enough was sent unasked.
+    pub(super) const fn park(&mut self) {
+        self.is_parked = true;
+    }
+
+    /// The peer is there after all: everything that it did not acknowledge goes again.
+    fn unpark(&mut self) {
+        if core::mem::take(&mut self.is_parked) {
+            self.next = self.acked;
+            self.timeouts_count = 0;
+        }
+    }
+
+    /// The peer does not have, or may not have, the first segment, or is to say what it has.
+    pub(super) const fn ask_again(&mut self) {
+        self.first_again = true;
+        self.probe = None;
+    }
+
+    /// The peer asks for what it lacks: the segment behind what it acknowledged, or the first.
+    //= SMP121-R-G, SMP121-A34
+    pub(super) fn resend_edge(&mut self) {
+        self.unpark();
+        if self.total == 0 {
+            self.first_again = true;
+        } else {
+            self.edge_again = self.acked < self.total;
+        }
+        self.probe = None;
+    }
+
+    /// Everything arrived, as something else than an acknowledgement shows. Says how many octets that is news of.
+    //= SMP121-R-B
+    pub(super) fn finish(&mut self) -> usize {
+        let len = to_usize(self.total - self.acked);
+        self.acked = self.total;
+        self.next = self.total;
+        self.farthest = self.total;
+        self.begun = true;
+        self.timeouts_count = 0;
+        self.first_again = false;
+        self.edge_again = false;
+        self.recover = None;
+        self.probe = None;
+        len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Duration = Duration::from_secs(1);
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_epoch(Duration::from_millis(ms))
+    }
+
+    fn send(transfer: &mut Transfer, now: Instant) -> Range<usize> {
+        let part = transfer.next_part(10);
+        transfer.on_sent(&part, now);
+        part.range
+    }
+
+    fn transfer(len: usize, sent_count: usize) -> Transfer {
+        let mut transfer = Transfer::new(vec![7; len].into(), at(0));
+        for _ in 0..sent_count {
+            send(&mut transfer, at(0));
+        }
+        transfer
+    }
+
+    //= SMP121-W4
+    #[test]
+    fn the_first_part_says_the_total_and_the_others_their_offset() {
+        let mut transfer = transfer(25, 0);
+        let first = transfer.next_part(10);
+        assert_eq!((first.position, first.is_last), (Position::First { total: 25 }, false));
+        transfer.on_sent(&first, at(0));
+        send(&mut transfer, at(0));
+        let last = transfer.next_part(10);
+        assert_eq!((last.position, last.range.clone(), last.is_last), (Position::At { offset: 20 }, 20..25, true));
+        transfer.on_sent(&last, at(0));
+        assert!(!transfer.wants_to_send() && transfer.is_sent());
+    }
+
+    //= SMP121-A25
+    #[test]
+    fn an_empty_message_is_sent_once_and_again_when_time_is_up() {
+        let mut transfer = transfer(0, 0);
+        assert!(transfer.wants_to_send());
+        assert_eq!(send(&mut transfer, at(0)), 0..0);
+        assert!(!transfer.wants_to_send());
+        transfer.on_timeout();
+        assert!(transfer.wants_to_send() && transfer.next_part(10).is_again);
+    }
+
+    //= SMP121-R-C
+    #[test]
+    fn the_third_duplicate_sends_the_lost_segment_and_a_partial_one_the_next_hole() {
+        let mut transfer = transfer(50, 5);
+        assert_eq!(
+            transfer.on_ack(10, true, at(5), QUIET),
+            Acked::Advanced { len: 10, rtt: Some(Duration::from_millis(5)) }
+        );
+        assert_eq!(transfer.on_ack(10, true, at(5), QUIET), Acked::Again);
+        assert_eq!(transfer.on_ack(10, true, at(5), QUIET), Acked::Again);
+        assert_eq!(transfer.on_ack(10, true, at(5), QUIET), Acked::Lost);
+        assert_eq!(send(&mut transfer, at(6)), 10..20);
+        assert!(!transfer.wants_to_send());
+        assert!(matches!(transfer.on_ack(30, true, at(7), QUIET), Acked::Advanced { len: 20, rtt: None }));
+        assert_eq!(send(&mut transfer, at(7)), 30..40);
+        assert!(matches!(transfer.on_ack(50, true, at(8), QUIET), Acked::Advanced { len: 20, .. }));
+        assert!(transfer.flight_len() == 0 && !transfer.wants_to_send());
+    }
+
+    #[test]
+    fn duplicates_that_carry_data_count_only_after_a_quiet_time() {
+        let mut transfer = transfer(50, 5);
+        for _ in 0..9 {
+            assert_eq!(transfer.on_ack(0, false, at(5), QUIET), Acked::Again);
+        }
+        assert_eq!(transfer.on_ack(0, false, at(1000), QUIET), Acked::Lost);
+    }
+
+    //= SMP121-R-C
+    #[test]
+    fn a_timeout_goes_back_to_the_first_segment_without_acknowledgement() {
+        let mut transfer = transfer(50, 5);
+        transfer.on_ack(20, true, at(5), QUIET);
+        assert_eq!(transfer.flight_len(), 30);
+        transfer.on_timeout();
+        assert_eq!(send(&mut transfer, at(9)), 20..30);
+        assert!(!transfer.wants_to_send() && transfer.flight_len() == 0, "one segment a time-out");
+        assert_eq!(transfer.on_ack(50, true, at(10), QUIET), Acked::Advanced { len: 30, rtt: None }, "Karn");
+    }
+
+    #[test]
+    fn what_was_never_sent_is_never_acknowledged() {
+        let mut transfer = transfer(50, 2);
+        assert_eq!(transfer.on_ack(21, true, at(5), QUIET), Acked::Stale);
+        assert!(matches!(transfer.on_ack(20, true, at(5), QUIET), Acked::Advanced { .. }));
+        assert_eq!(transfer.on_ack(19, true, at(5), QUIET), Acked::Stale);
+    }
+
+    #[test]
+    fn asking_again_sends_the_first_segment_whatever_was_acknowledged() {
+        let mut transfer = transfer(25, 3);
+        transfer.on_ack(25, true, at(5), QUIET);
+        transfer.ask_again();
+        assert_eq!(send(&mut transfer, at(9)), 0..10);
+        assert!(!transfer.wants_to_send() && transfer.flight_len() == 0);
+    }
+}
