@@ -11,6 +11,7 @@
 
 mod driver;
 mod flows;
+mod profiles;
 mod rig;
 mod simulation;
 mod wire;
