@@ -5,9 +5,9 @@ use super::error::{ConnectionError, SendError, is_orderly};
 use crate::machine::{
     BodyId, CloseReason, Command, ConnectionMachine, Counters, ErrorReport, Event, Input, TimerReason, UsageError,
 };
-use crate::wire::{Decoder, TransmitBuffer};
+use crate::wire::{ReceiveBuffer, TransmitBuffer};
 use crate::{Arguments, Config, UserCode};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -37,7 +37,7 @@ pub struct Connection<C> {
     carrier: C,
     machine: ConnectionMachine,
     clock: Clock,
-    read_buffer: BytesMut,
+    read_buffer: ReceiveBuffer,
     read_len: usize,
     transmit: TransmitBuffer,
     write: WriteState,
@@ -69,7 +69,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
             carrier,
             machine: ConnectionMachine::new(clock.now(), config),
             clock,
-            read_buffer: BytesMut::new(),
+            read_buffer: ReceiveBuffer::new(),
             read_len: READ_LEN_MIN,
             transmit: TransmitBuffer::new(),
             write: WriteState::Clean,
@@ -214,15 +214,16 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
         if self.read_ended {
             return Poll::Pending;
         }
-        if self.read_buffer.capacity() - self.read_buffer.len() < self.read_len / 2 {
-            self.read_buffer.reserve(self.read_len);
+        let incoming = self.read_buffer.incoming();
+        if incoming.capacity() - incoming.len() < self.read_len / 2 {
+            incoming.reserve(self.read_len);
         }
-        let room = self.read_buffer.capacity() - self.read_buffer.len();
-        match ready!(poll_read_buf(Pin::new(&mut self.carrier), cx, &mut self.read_buffer)) {
+        let room = incoming.capacity() - incoming.len();
+        match ready!(poll_read_buf(Pin::new(&mut self.carrier), cx, incoming)) {
             Ok(0) => {
                 self.read_ended = true;
                 self.clock.refresh();
-                let missing_len = Decoder::missing_len(&self.read_buffer);
+                let missing_len = self.read_buffer.missing_len();
                 let _taken = self.machine.handle(self.clock.now(), Input::ReceivedEof { missing_len });
             }
             Ok(len) => {
@@ -262,7 +263,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     /// Nothing went for a heartbeat interval: give back what only traffic needs.
     fn release_memory(&mut self) {
         if self.read_buffer.is_empty() {
-            self.read_buffer = BytesMut::new();
+            self.read_buffer.release();
             self.read_len = READ_LEN_MIN;
         }
         self.transmit.release();

@@ -16,9 +16,9 @@ pub(crate) use send_rules::SendRules;
 
 use crate::config::Config;
 use crate::reassembler::Reassembler;
-use crate::wire::{Decoder, TransmitBuffer};
+use crate::wire::{Decoder, ReceiveBuffer, TransmitBuffer};
 use crate::{Arguments, Code};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use outgoing::Outgoing;
 use small_units::SmallUnits;
 use std::collections::VecDeque;
@@ -139,12 +139,9 @@ impl ConnectionMachine {
     /// `buffer` while no event waits before it; `None`, and nothing taken, where that is not so. The time of arrival is not
     /// noted: say it once a read with [`note_received`](Self::note_received).
     #[inline(always)]
-    pub fn receive_at_once(&mut self, buffer: &mut BytesMut) -> Option<Arguments> {
+    pub fn receive_at_once(&mut self, buffer: &mut ReceiveBuffer) -> Option<Arguments> {
         let may_come = self.phase == Phase::Open && self.events.is_empty() && !self.stop_reading;
-        if !may_come || buffer.first().is_none_or(|meta| meta >> 4 != Code::Message.number()) {
-            return None;
-        }
-        self.decoder.decode_message(buffer)
+        if may_come { self.decoder.decode_message(buffer) } else { None }
     }
 
     /// Octets came at `now`.

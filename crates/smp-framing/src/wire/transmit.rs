@@ -56,7 +56,7 @@ impl TransmitBuffer {
         }
         self.put_header(code, ident, count);
         match arguments.as_wire() {
-            Some(encoded) => self.put_payload(encoded, || encoded.clone()),
+            Some(encoded) => self.put_payload(encoded, || arguments.share_wire(encoded)),
             None => {
                 for (index, payload) in arguments.iter().enumerate() {
                     self.put_length(payload.len());
