@@ -103,9 +103,6 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     #[inline(never)]
     fn poll_receive_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, ConnectionError>> {
         loop {
-            if let Some(message) = self.machine.receive_at_once(&mut self.read_buffer) {
-                return Poll::Ready(Ok(Some(Event::Message(message))));
-            }
             if let Some(event) = self.machine.poll_event() {
                 return Poll::Ready(self.deliver(event));
             }
@@ -117,6 +114,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
                 return Poll::Ready(self.deliver(event));
             }
             ready!(self.poll_carrier(cx));
+            if let Some(message) = self.machine.receive_at_once(&mut self.read_buffer) {
+                return Poll::Ready(Ok(Some(Event::Message(message))));
+            }
         }
     }
 
@@ -155,6 +155,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
 
     /// Writes until nothing waits, then flushes. A failure is kept for later: the peer may have said why it is gone.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_flushed() && !self.machine.wants_to_send() {
+            return Poll::Ready(());
+        }
         // After an idle time the clock is old, and what begins now, as the wait after a STOP, would be over too early.
         self.clock.refresh();
         let polled = self.poll_write_all(cx);
@@ -168,7 +171,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
 
     fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if self.transmit.remaining() < WRITE_LEN {
+            if self.transmit.remaining() < WRITE_LEN && self.machine.wants_to_send() {
                 self.machine.poll_transmit(self.clock.now(), &mut self.transmit);
             }
             if matches!(self.write, WriteState::ShutDown | WriteState::Failed(_)) {

@@ -121,12 +121,13 @@ impl ConnectionMachine {
         self.outgoing.send(arguments)
     }
 
-    /// [`send`](Self::send) and [`poll_transmit`](Machine::poll_transmit) in one, for a message of one argument that fits
-    /// one unit while nothing waits before it; `false`, and nothing done, where that is not so.
+    /// [`send`](Self::send) and [`poll_transmit`](Machine::poll_transmit) in one, for a message of one argument, or one that
+    /// came off the wire, that fits one unit while nothing waits before it; `false`, and nothing done, where that is not
+    /// so.
     #[inline(always)]
     pub fn send_at_once(&mut self, now: Instant, message: &Arguments, out: &mut TransmitBuffer) -> bool {
         let may_go = self.phase == Phase::Open && !self.is_paused && self.outgoing.is_drained();
-        if !may_go || !self.outgoing.fits_as_single(message) {
+        if !may_go || !self.outgoing.fits_at_once(message) {
             return false;
         }
         self.advance_clock(now);
@@ -236,6 +237,13 @@ impl ConnectionMachine {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// True where `poll_transmit` may have something to do.
+    #[inline]
+    #[must_use]
+    pub fn wants_to_send(&self) -> bool {
+        self.phase != Phase::Open || !self.outgoing.is_drained() || self.held_since.is_some()
     }
 
     /// True once this end has nothing more to say: the driver flushes, then closes its half of the carrier.

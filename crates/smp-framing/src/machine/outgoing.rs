@@ -93,11 +93,16 @@ impl Outgoing {
         self.control.is_empty() && self.messages.is_empty() && self.larges.is_empty()
     }
 
-    /// True for a message of one argument that goes as one unit to any peer.
+    /// True for a message that goes as one unit to any peer and takes no walk to see that: one of one argument, or one
+    /// that came off the wire with any.
     #[inline]
-    pub(super) fn fits_as_single(&self, arguments: &Arguments) -> bool {
-        let len_max = crate::ARGUMENT_LEN_MAX.min(self.rules.max_message_size - 2);
-        arguments.as_single().is_some_and(|only| only.len() <= len_max)
+    pub(super) fn fits_at_once(&self, arguments: &Arguments) -> bool {
+        match arguments.as_single() {
+            Some(only) => only.len() <= crate::ARGUMENT_LEN_MAX.min(self.rules.max_message_size - 2),
+            None => arguments
+                .as_wire()
+                .is_some_and(|octets| octets.len() <= self.rules.max_message_size && !octets.is_empty()),
+        }
     }
 
     pub(super) fn body_count(&self) -> usize {

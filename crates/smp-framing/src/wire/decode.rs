@@ -205,8 +205,11 @@ impl Decoder {
     /// What the next whole unit is.
     #[inline(always)]
     fn next_head(&self, incoming: &mut BytesMut, whole: &mut WholeUnits) -> Result<Option<Head>, LimitExceeded> {
-        if whole.is_spent() && !self.gather(incoming, whole)? {
-            return Ok(None);
+        if whole.is_spent() {
+            whole.let_go();
+            if incoming.is_empty() || !self.gather(incoming, whole)? {
+                return Ok(None);
+            }
         }
         let Ok(head) = Head::of(whole.rest()) else { return Ok(None) };
         // Looked at again: it may have been gathered with another limit.
@@ -217,7 +220,6 @@ impl Decoder {
     /// Sets whole units apart; `false` where there are none.
     #[inline(never)]
     fn gather(&self, incoming: &mut BytesMut, whole: &mut WholeUnits) -> Result<bool, LimitExceeded> {
-        whole.let_go();
         let mut end = 0;
         for _ in 0..GATHER_COUNT {
             let rest = incoming.get(end..).unwrap_or_default();

@@ -68,7 +68,7 @@ impl ReceiveBuffer {
 
     /// Drops what was not taken.
     pub fn clear(&mut self) {
-        self.whole.let_go();
+        self.whole.drop_units();
         self.incoming.clear();
     }
 
@@ -127,8 +127,16 @@ impl WholeUnits {
         }
     }
 
-    /// Holds the memory of units no longer, so that it can be used again.
+    /// Holds the memory of units that were all taken no longer, so that it can be used again.
+    #[inline]
     pub(super) fn let_go(&mut self) {
+        if self.at > 0 {
+            self.drop_units();
+        }
+    }
+
+    /// Drops what was taken and what was not.
+    fn drop_units(&mut self) {
         self.at = 0;
         match self.chunk.as_mut().and_then(Arc::get_mut) {
             Some(chunk) => *chunk = Bytes::new(),
