@@ -17,7 +17,7 @@ use tokio_util::io::poll_read_buf;
 use wirekit::{Instant, Machine};
 
 /// The first read of a connection asks for this much, and an idle one keeps this much.
-const READ_LEN_MIN: usize = 1024;
+const READ_LEN_MIN: usize = 512;
 /// A connection whose reads come back full asks for more, up to this.
 const READ_LEN_MAX: usize = 256 * 1024;
 /// `feed` writes to the carrier whenever this much waits.
