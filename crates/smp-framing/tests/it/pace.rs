@@ -2,7 +2,8 @@
 
 use crate::connection::config;
 use smp_framing::machine::Event;
-use smp_framing::{Code, Config, Connection, Incoming, Limits, Unit};
+use smp_framing::wire::{Decoder, ReceiveBuffer};
+use smp_framing::{Code, Config, Connection, Incoming, Limits, Mode, NodeGeneration, Unit};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -149,4 +150,50 @@ async fn what_came_in_one_read_is_handed_over_whole_however_many_messages_it_has
         }
     };
     assert!(timeout(Duration::from_secs(20), receiving).await.is_ok(), "nothing else wakes the task");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_given_up_while_paused_holds_the_pause_against_nobody() {
+    //= SMPF-L-PAUSED
+    let (near, mut far) = duplex(1 << 16);
+    let mut near = Connection::new(near, config());
+    far.write_all(&[0x80]).await.unwrap();
+    assert_eq!(near.receive().await.unwrap(), Some(Event::Pause(Default::default())));
+    let body = near.open_body(1).unwrap();
+    near.feed_body(body, 0, vec![0; 5000].into()).await.unwrap();
+    assert!(timeout(Duration::from_secs(100), near.receive()).await.is_err());
+    near.abandon_body(body).unwrap();
+    assert!(timeout(Duration::from_secs(1000), near.receive()).await.is_err(), "nothing is held back any more");
+}
+
+#[tokio::test]
+async fn a_message_that_came_goes_on_in_frames_where_it_is_too_long_for_one_unit() {
+    let (near, far) = duplex(1 << 16);
+    let (mut near, mut far) = (Connection::new(near, config()), Connection::new(far, config()));
+    let relayed = |len: usize| {
+        let octets = Unit::plain(Code::Message, vec![5; len]).unwrap().to_octets().unwrap();
+        let mut buffer = ReceiveBuffer::from(&octets[..]);
+        Decoder::new(Decoder::UNIT_LEN_MAX).decode(&mut buffer).unwrap().unwrap().into_arguments()
+    };
+    near.send(relayed(1491)).await.unwrap();
+    assert_eq!(far.receive().await.unwrap(), Some(Event::Message(vec![5; 1491].into())));
+    near.send(relayed(1492)).await.unwrap();
+    match far.receive().await.unwrap() {
+        Some(Event::Assembled(whole)) => assert_eq!((whole.frame_count, whole.arguments), (2, vec![5; 1492].into())),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_without_arguments_that_came_goes_on_to_an_npm_peer_with_an_empty_one() {
+    //= SMPF-N1
+    let (near, mut far) = duplex(100);
+    let config = config().to_builder().with_mode(Mode::Node(NodeGeneration::V1_0)).build().unwrap();
+    let mut near = Connection::new(near, config);
+    let mut buffer = ReceiveBuffer::from(&[0x00][..]);
+    let came = Decoder::new(Decoder::UNIT_LEN_MAX).decode(&mut buffer).unwrap().unwrap().into_arguments();
+    near.send(came).await.unwrap();
+    let mut sent = [0xff; 3];
+    far.read_exact(&mut sent).await.unwrap();
+    assert_eq!(sent, [0x01, 0, 0]);
 }
