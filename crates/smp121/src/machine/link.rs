@@ -205,13 +205,14 @@ impl Link {
     /// Nothing came back for `transfer` in time. Of a message of one segment, the time of service may be the reason, where
     /// the peer was heard since; that is no sign of congestion.
     pub(super) fn on_timeout(&mut self, transfer: &mut Transfer, now: Instant) {
-        let (before, sent_at) = (transfer.flight_len(), transfer.sent_at());
+        let (before, unacked_len) = (transfer.flight_len(), transfer.unacked_len());
+        let sent_at = transfer.sent_at();
         let may_be_service = super::num::to_usize(transfer.total()) <= self.body_len_max() && self.heard_at > sent_at;
         let timeouts_count = transfer.on_timeout();
         if before > 0 && !may_be_service {
             self.congestion.on_timeout(now, sent_at);
         }
-        if timeouts_count >= BLACK_HOLE_COUNT && before > SEGMENT_LEN_MIN - HEADER_LEN && self.profile.segments {
+        if timeouts_count >= BLACK_HOLE_COUNT && unacked_len > SEGMENT_LEN_MIN - HEADER_LEN && self.profile.segments {
             self.set_segment_len_max(SEGMENT_LEN_MIN);
         }
         self.congestion.moved(before, transfer.flight_len());

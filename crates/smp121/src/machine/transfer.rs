@@ -106,16 +106,25 @@ impl Transfer {
         self.begun && self.farthest == self.total
     }
 
-    /// Octets sent and not acknowledged.
+    /// Octets that count as in flight: sent and not acknowledged. Those of a message that is being probed do not, or one
+    /// that nobody acknowledges any more would keep the window from all others.
     pub(super) fn flight_len(&self) -> usize {
-        if self.is_parked {
-            return 0;
-        }
+        if self.is_parked || self.is_probing() { 0 } else { self.unacked_len() }
+    }
+
+    /// Octets sent and not acknowledged.
+    pub(super) fn unacked_len(&self) -> usize {
         to_usize(self.next.saturating_sub(self.acked))
     }
 
     pub(super) const fn wants_to_send(&self) -> bool {
-        !self.is_parked && (self.is_urgent() || self.next < self.total || !self.begun)
+        let may_go_on = !self.is_probing() || self.next == self.acked;
+        !self.is_parked && (self.is_urgent() || (self.next < self.total && may_go_on) || !self.begun)
+    }
+
+    /// True from a time-out until something is acknowledged: one segment goes each time.
+    pub(super) const fn is_probing(&self) -> bool {
+        self.timeouts_count > 0
     }
 
     /// True where what is to be sent is not new: the window was not made for it.
@@ -228,6 +237,11 @@ impl Transfer {
         }
         self.timeouts_count = self.timeouts_count.saturating_add(1);
         self.timeouts_count
+    }
+
+    /// The peer acknowledged more than `offset`.
+    pub(super) const fn has_acked_beyond(&self, offset: u32) -> bool {
+        self.acked > offset
     }
 
     /// The peer had more of it than `offset`, and has no more.
