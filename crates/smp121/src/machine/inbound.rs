@@ -118,6 +118,12 @@ impl Inbound {
         self.entries.is_empty()
     }
 
+    /// True where a datagram of a reply with this number is, or may be, on its way.
+    pub(super) fn quotes(&self, number: u32) -> bool {
+        let entry = self.next.and_then(|next| self.entries.get(place_near(number, next)));
+        entry.is_some_and(|entry| matches!(entry.stage, Stage::Replying(_)))
+    }
+
     /// The number for a name reply. What is open stays until the number is used: a name request may be an old one, or of
     /// somebody else.
     //= SMP121-R-K, SMP121-O14, SMP121-A17, SMP121-A18
@@ -274,7 +280,6 @@ impl Inbound {
         let taken = assembly.take(data.position, data.octets, &room);
         shared.counters.conflicts_count += u64::from(assembly.conflict_count() - conflict_count);
         let offset = assembly.contiguous_len();
-        let total = assembly.total();
         if taken == Ok(Part::Whole) {
             let message = core::mem::take(assembly).into_message();
             entry.stage = Stage::Waiting(message);
@@ -286,20 +291,18 @@ impl Inbound {
         entry.timer_at = Some(shared.now + shared.config.timing.assembly_idle_timeout);
         let after_len = entry.charged_len(limits.fragment_overhead_len);
         charge(before_len, after_len, link, shared);
-        self.acknowledge(at, taken, offset, total, data, link, shared)?;
+        self.acknowledge(at, taken, offset, data, link, shared)?;
         self.advance(shared);
         Ok(())
     }
 
     /// Says what of a request is here.
     //= SMP121-R-C, SMP121-A10
-    #[allow(clippy::too_many_arguments, reason = "what `assemble` found out, in its order")]
     fn acknowledge(
         &mut self,
         at: u64,
         taken: Result<Part, Refused>,
         offset: u32,
-        total: Option<u32>,
         data: &Data<'_>,
         link: &mut Link,
         shared: &Shared,
@@ -308,6 +311,10 @@ impl Inbound {
         let Some(entry) = self.entries.get_mut(at) else { return Ok(()) };
         if let Some(timer_at) = entry.timer_at {
             link.arm(timer_at);
+        }
+        // A part far ahead of a beginning that is not here: the peer has to go back.
+        if taken == Err(Refused::Ahead) && link.profile.acknowledges_parts {
+            link.respond(data.number, data.mailslot, Action::Accepted { offset }, now);
         }
         let delay = match taken? {
             // A request of one segment is acknowledged by its reply. One of several is, if the reply takes its time: the
@@ -320,7 +327,7 @@ impl Inbound {
                 if entry.parts_count >= 2 { core::time::Duration::ZERO } else { timing.part_ack_delay }
             }
         };
-        if !link.profile.acknowledges_parts || total.is_none() {
+        if !link.profile.acknowledges_parts {
             return Ok(());
         }
         if delay.is_zero() {

@@ -90,6 +90,8 @@ pub(super) struct Remote {
     /// The first number of the range that `next` is in.
     base: u64,
     flights: Window<Flight>,
+    /// When the peer last said anything of any of them.
+    heard_at: Instant,
     waiting: VecDeque<Waiting>,
     waiting_len: usize,
     /// Exchanges that are done, and how long their replies were.
@@ -112,6 +114,7 @@ impl Remote {
             next: place(0),
             base: place(0),
             flights: Window::new(place(0)),
+            heard_at: Instant::EPOCH,
             waiting: VecDeque::new(),
             waiting_len: 0,
             finished: VecDeque::new(),
@@ -376,6 +379,7 @@ impl Remote {
         let at = place_near(number, self.next);
         let Some(flight) = self.flights.get_mut(at) else { return false };
         let now = shared.now;
+        self.heard_at = now;
         match action {
             Action::Accepted { offset } => {
                 flight.heard_at = now;
@@ -384,8 +388,8 @@ impl Remote {
                     flight.is_delivered = true;
                     link.finish(&mut flight.request, now);
                     flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
-                } else if flight.is_delivered {
-                    // Asked again, the peer says that it has less than it had.
+                } else if flight.request.has_acked_beyond(offset) {
+                    // Asked again, the peer says that it has less than it had. Otherwise it is an old acknowledgement.
                     if flight.backoff > 0 && flight.reply.is_none() {
                         flight.is_delivered = false;
                         link.rewind(&mut flight.request, offset);
@@ -427,6 +431,7 @@ impl Remote {
         let at = place_near(data.number, self.next);
         let now = shared.now;
         let Some(flight) = self.flights.get_mut(at) else { return self.on_finished_reply(at, link, shared) };
+        self.heard_at = now;
         flight.heard_at = now;
         flight.backoff = 0;
         flight.is_delivered = true;
@@ -521,6 +526,10 @@ impl Remote {
             let exchange = self.exchange(flight.serial);
             shared.done(exchange, outcome);
         }
+        // The next one's turn begins.
+        if let Some(next) = self.flights.get_mut(self.flights.front()) {
+            next.heard_at = shared.now;
+        }
         self.activate(link, shared);
     }
 
@@ -538,14 +547,28 @@ impl Remote {
         }
     }
 
+    /// The place that goes in the turn of `at`. Requests are served in order, so they go in order: a later one that overtook the
+    /// first would only take up the peer's room. What is lost goes at once.
+    //= SMP121-R-I
+    pub(super) fn turn_of(&self, at: u64) -> u64 {
+        let wants = |flight: &Flight| flight.is_queued && flight.request.wants_to_send();
+        match self.flights.get(at) {
+            Some(flight) if !flight.request.is_urgent() => {
+                self.flights.iter().find(|(_, flight)| wants(flight)).map_or(at, |(place, _)| place)
+            }
+            _ => at,
+        }
+    }
+
     /// The request at a place, for sending: what to send, and its number, and its code point.
     pub(super) fn sending(&mut self, at: u64) -> Option<(&mut Transfer, u8)> {
         let flight = self.flights.get_mut(at)?;
         Some((&mut flight.request, flight.options.dscp))
     }
 
-    /// A part of the request went, or there was none to send. `true` where there is more.
-    pub(super) fn on_sent(&mut self, at: u64, link: &mut Link, now: Instant) -> bool {
+    /// A part of the request went, or there was none to send, in its own turn or in that of another. `true` where there is
+    /// more.
+    pub(super) fn on_sent(&mut self, at: u64, is_own_turn: bool, link: &mut Link, now: Instant) -> bool {
         let in_flight_count = u32::try_from(self.flights.iter().count()).unwrap_or(u32::MAX);
         let Some(flight) = self.flights.get_mut(at) else { return false };
         if flight.timer_at.is_none() {
@@ -555,7 +578,7 @@ impl Remote {
             flight.timer_at = Some(timer_at);
             link.arm(timer_at);
         }
-        flight.is_queued = flight.request.wants_to_send();
+        flight.is_queued = flight.request.wants_to_send() || !is_own_turn;
         flight.is_queued
     }
 
@@ -567,6 +590,9 @@ impl Remote {
         self.on_deadlines(shared);
         let now = shared.now;
         let give_up = shared.config.timing.give_up_timeout;
+        // Requests are served in order, so that a sign of one is a sign for those behind it.
+        //= SMP121-A22
+        let (front, heard_at) = (self.flights.front(), self.heard_at);
         let due: Vec<u64> = self
             .flights
             .iter()
@@ -576,7 +602,8 @@ impl Remote {
         for at in due {
             let Some(flight) = self.flights.get_mut(at) else { continue };
             flight.timer_at = None;
-            if now.saturating_since(flight.heard_at) >= give_up {
+            let heard_at = if at == front { flight.heard_at } else { flight.heard_at.max(heard_at) };
+            if now.saturating_since(heard_at) >= give_up {
                 self.fail(ExchangeError::PeerGone, link, shared);
                 return;
             }

@@ -11,7 +11,9 @@
 
 mod driver;
 mod flows;
+mod limits;
 mod profiles;
 mod rig;
+mod rules;
 mod simulation;
 mod wire;
