@@ -26,6 +26,8 @@ mod stream;
 pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "udp")]
+pub mod udp;
 #[cfg(all(unix, feature = "unix"))]
 pub mod unix;
 #[cfg(feature = "ws")]

@@ -3,14 +3,29 @@
 //! A raw socket needs a privilege, `CAP_NET_RAW`; [`available`] tells whether this process has it, and the error of
 //! [`Config::open`] how to get it. Open first, then [`drop_privileges`], then build the runtime:
 //!
-//! ```no_run
-//! use postroad_transport::raw;
+//! ```standalone_crate
+//! use postroad_transport::{ErrorKind, raw};
+//! use wirekit::datagram::{DatagramSocket as _, Outgoing};
 //!
-//! let opened = raw::Config::new(121).with_address("10.0.0.1".parse()?).open()?;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! if let Err(error) = raw::available() {
+//!     println!("{error}");
+//!     return Ok(());
+//! }
+//! let opened = raw::Config::new(121).with_address("127.0.0.1".parse()?).open()?;
 //! raw::drop_privileges()?;
+//! assert_eq!(raw::available().unwrap_err().kind(), ErrorKind::Privilege);
+//!
 //! let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-//! let socket = runtime.block_on(async { opened.start() })?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! runtime.block_on(async {
+//!     let socket = opened.start()?;
+//!     socket.try_send(&[Outgoing::new(socket.local_addr(), b"to myself")])?;
+//!     let mut batch = socket.receive_batch(1, 100);
+//!     std::future::poll_fn(|cx| socket.poll_receive(cx, &mut batch)).await?;
+//!     assert_eq!(batch.get(0).unwrap().payload, b"to myself");
+//!     Ok(())
+//! })
+//! # }
 //! ```
 //!
 //! What it does with packets:
@@ -146,15 +161,23 @@ impl Config {
                     .caused_by(error)
             })?;
         }
-        sockets::set_buffers(&socket, self.receive_buffer_len, self.send_buffer_len)
-            .and_then(|()| sockets::set_raw_options(&socket, on_v6))
-            .map_err(|error| CarrierError::io("set options of a raw socket", error))?;
+        self.set_options(&socket).map_err(|error| CarrierError::io("set options of a raw socket", error))?;
         let address = SocketAddr::new(self.address, 0);
         socket.bind(&SockAddr::from(address)).map_err(|error| {
             CarrierError::io("bind a raw socket to", error).at(self.address).remedy_is("use an address of this host")
         })?;
         let probe = Probe { local: self.address, device: self.device.clone(), header_len: 0 };
         Ok(Opened { socket, address, probe })
+    }
+
+    fn set_options(&self, socket: &BareSocket) -> io::Result<()> {
+        if let Some(len) = self.receive_buffer_len {
+            socket.set_recv_buffer_size(len)?;
+        }
+        if let Some(len) = self.send_buffer_len {
+            socket.set_send_buffer_size(len)?;
+        }
+        sockets::raw::set_options(socket, self.address.is_ipv6())
     }
 }
 
@@ -221,8 +244,8 @@ impl Socket {
 
     fn receive(&self, socket: &BareSocket, batch: &mut ReceiveBatch) -> io::Result<IsDrained> {
         let expected = self.expected.load(Ordering::Relaxed);
-        let (count, is_drained) = sockets::receive_raw(socket, batch, expected, self.on_v6)?;
-        self.expected.store(sockets::next_expected(count), Ordering::Relaxed);
+        let (count, is_drained) = sockets::raw::receive(socket, batch, expected, self.on_v6)?;
+        self.expected.store(sockets::raw::next_expected(count), Ordering::Relaxed);
         Ok(is_drained)
     }
 }

@@ -150,35 +150,32 @@ pub(super) fn messages(bytes: &[u8]) -> impl Iterator<Item = (i32, i32, &[u8])> 
     })
 }
 
-/// Where a datagram was sent to, and whether that is an address of this very host.
+/// Where a datagram was sent to, and whether that is an address of this very host (or a multicast group).
+#[cfg(feature = "raw-ip")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) ip: IpAddr,
-    pub(super) is_unicast: bool,
+    pub(super) is_own: bool,
 }
 
 /// What IP_PKTINFO or IPV6_PKTINFO say; `None` where neither is there.
+#[cfg(feature = "raw-ip")]
 pub(super) fn target(control: &[u8]) -> Option<Target> {
     messages(control).find_map(|(level, kind, data)| {
         let mut reader = Reader::new(data);
         if (level, kind) == (libc::IPPROTO_IP, libc::IP_PKTINFO) {
             reader.take(4).ok()?;
-            // The address an answer would come from differs from the one in the header for broadcast and multicast.
+            // For a broadcast the address an answer would come from is not the one in the header.
             let local = Ipv4Addr::from(reader.array::<4>().ok()?);
             let ip = Ipv4Addr::from(reader.array::<4>().ok()?);
-            return Some(Target { ip: ip.into(), is_unicast: local == ip && !is_group(ip.into()) });
+            return Some(Target { ip: ip.into(), is_own: local == ip });
         }
         if (level, kind) == (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) {
             let ip = IpAddr::from(reader.array::<16>().ok()?).to_canonical();
-            return Some(Target { ip, is_unicast: !is_group(ip) });
+            return Some(Target { ip, is_own: true });
         }
         None
     })
-}
-
-/// An address that stands for no single host.
-pub(super) fn is_group(ip: IpAddr) -> bool {
-    ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 #[cfg(test)]
@@ -227,15 +224,15 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "raw-ip")]
     #[test]
     fn a_broadcast_shows_in_the_address_an_answer_would_have() {
-        let info = |local: [u8; 4], header: [u8; 4]| {
+        let is_own = |local: [u8; 4], header: [u8; 4]| {
             let mut control = Control::EMPTY;
             control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &[&[0; 4][..], &local, &header].concat());
-            target(&control.bytes[..control.len]).unwrap()
+            target(&control.bytes[..control.len]).unwrap().is_own
         };
-        assert!(info([10, 0, 0, 2], [10, 0, 0, 2]).is_unicast);
-        assert!(!info([10, 0, 0, 2], [10, 0, 0, 255]).is_unicast);
-        assert!(!info([224, 0, 0, 1], [224, 0, 0, 1]).is_unicast);
+        assert!(is_own([10, 0, 0, 2], [10, 0, 0, 2]));
+        assert!(!is_own([10, 0, 0, 2], [10, 0, 0, 255]));
     }
 }

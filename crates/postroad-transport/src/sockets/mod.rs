@@ -2,33 +2,30 @@
 
 mod control;
 mod path;
-mod raw;
+#[cfg(feature = "raw-ip")]
+pub(crate) mod raw;
 mod report;
 mod syscall;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::Socket;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use wirekit::datagram::{Outgoing, PathErrorKind, ReceiveBatch, SendError};
+use wirekit::datagram::{ERROR_COUNT_MAX, Outgoing, PathError, PathErrorKind, ReceiveBatch, SendError};
 
-use control::is_group;
 pub(crate) use path::Probe;
 
 /// How often one call asks the socket before it gives up its turn: what comes may all have to be dropped.
 const ROUND_COUNT_MAX: usize = 16;
 /// How often a send is tried again because ICMP about another destination came between.
 const SEND_TRY_COUNT: usize = 4;
-/// Datagrams that the first call of a receive asks for. One more than one: the same call then also shows that no more is
-/// there, and saves a second one.
-const EXPECTED_COUNT_MIN: usize = 2;
-
 /// How a receive ended: whether the socket was found empty.
 pub(crate) type IsDrained = bool;
 
@@ -41,6 +38,8 @@ pub(crate) type IsDrained = bool;
 pub(crate) struct EventSocket {
     watched: AsyncFd<Socket>,
     writing: Mutex<Option<AsyncFd<OwnedFd>>>,
+    /// Reports that the one who waits to write had to take off the error queue; at most [`ERROR_COUNT_MAX`].
+    reports: Mutex<VecDeque<PathError>>,
     on_v6: bool,
 }
 
@@ -60,7 +59,7 @@ impl EventSocket {
         // A report in the error queue shows as priority data, for which the reading task is woken.
         syscall::set_option(&socket, libc::SOL_SOCKET, libc::SO_SELECT_ERR_QUEUE, 1)?;
         let watched = syscall::watch(socket, Interest::READABLE | Interest::PRIORITY)?;
-        Ok(Self { watched, writing: Mutex::new(None), on_v6 })
+        Ok(Self { watched, writing: Mutex::new(None), reports: Mutex::default(), on_v6 })
     }
 
     pub(crate) fn socket(&self) -> &Socket {
@@ -84,7 +83,8 @@ impl EventSocket {
             let mut ready = ready!(self.watched.poll_read_ready(cx))?;
             match receive(self.socket(), batch) {
                 Ok(is_drained) => {
-                    if is_drained {
+                    // A call that gave less than asked for may have met a pending error instead of the end.
+                    if is_drained && !self.has_reports() {
                         ready.clear_ready();
                     }
                     if !batch.is_empty() || batch.dropped() != dropped {
@@ -123,15 +123,28 @@ impl EventSocket {
         }
     }
 
-    /// Moves reports from the error queue to `batch`. Costs a load where the runtime saw no event of errors.
+    /// Whether the runtime saw an event of errors that nobody has dealt with.
+    fn has_reports(&self) -> bool {
+        self.watched.try_io(Interest::ERROR, |_| Ok(())).is_ok()
+    }
+
+    /// Moves reports to `batch`. Costs a load where the runtime saw no event of errors.
     fn take_reports(&self, batch: &mut ReceiveBatch) {
-        // `WouldBlock` from inside says that the queue is empty, and the runtime then forgets the event.
-        let result = self.watched.try_io(Interest::ERROR, |socket| report::take(socket.as_fd(), batch));
-        if let Err(error) = result
-            && error.kind() != io::ErrorKind::WouldBlock
-        {
-            tracing::debug!(%error, "error queue of a socket");
-        }
+        // `WouldBlock` from inside says that no more are there, and the runtime then forgets the event.
+        let result = self.watched.try_io(Interest::ERROR, |socket| {
+            let has_room = |batch: &ReceiveBatch| batch.errors().len() < ERROR_COUNT_MAX;
+            let mut reports = locked(&self.reports);
+            while has_room(batch)
+                && let Some(report) = reports.pop_front()
+            {
+                batch.push_error(report);
+            }
+            if !has_room(batch) {
+                return Ok(());
+            }
+            report::take(socket.as_fd(), |report| batch.push_error(report) && has_room(batch))
+        });
+        log_unexpected(result);
     }
 
     /// See `DatagramSocket::try_send`. `path` tells what goes to a destination, for an error.
@@ -145,12 +158,9 @@ impl EventSocket {
             && let Some(first) = rest.first()
         {
             match self.send_some(rest) {
-                Ok(count) => {
-                    sent += count;
-                    if count < rest.len().min(syscall::CALL_COUNT_MAX) {
-                        break;
-                    }
-                }
+                // Fewer than asked for: the next round tells whether that was a full buffer, a bad datagram, or only
+                // ICMP about another one.
+                Ok(count) => sent += count,
                 Err(_) if sent > 0 => break,
                 Err(error) => return Err(self.send_error(error, || payload_len_max(first.destination))),
             }
@@ -189,26 +199,44 @@ impl EventSocket {
 
     /// See `DatagramSocket::poll_send_ready`.
     pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let watched = match &mut *writing {
-            Some(watched) => watched,
-            none => none.insert(syscall::watch(self.socket().as_fd().try_clone_to_owned()?, Interest::WRITABLE)?),
-        };
-        let result = ready!(watched.poll_write_ready(cx)).map(|_| ());
-        *writing = None;
-        Poll::Ready(result)
+        let mut writing = locked(&self.writing);
+        for _ in 0..ROUND_COUNT_MAX {
+            let watched = match &mut *writing {
+                Some(watched) => watched,
+                none => none.insert(syscall::watch(self.socket().as_fd().try_clone_to_owned()?, Interest::WRITABLE)?),
+            };
+            let result = ready!(watched.poll_write_ready(cx)).map(|_| ());
+            *writing = None;
+            if result.is_err() || is_writable(self.socket()) {
+                return Poll::Ready(result);
+            }
+            // It was an event of errors, and would be one again and again until the queue is empty. The reading task is
+            // woken for the same event, and finds here what is taken away from under it.
+            let mut reports = locked(&self.reports);
+            let taken = report::take(self.socket().as_fd(), |report| {
+                if reports.len() < ERROR_COUNT_MAX {
+                    reports.push_back(report);
+                }
+                true
+            });
+            drop(reports);
+            log_unexpected(taken);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
-/// Buffers, at most what the system allows.
-pub(crate) fn set_buffers(socket: &Socket, receive_len: Option<usize>, send_len: Option<usize>) -> io::Result<()> {
-    if let Some(len) = receive_len {
-        socket.set_recv_buffer_size(len)?;
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn log_unexpected(result: io::Result<()>) {
+    if let Err(error) = result
+        && error.kind() != io::ErrorKind::WouldBlock
+    {
+        tracing::debug!(%error, "error queue of a socket");
     }
-    if let Some(len) = send_len {
-        socket.set_send_buffer_size(len)?;
-    }
-    Ok(())
 }
 
 /// What an error of the system says of a path; `None` where it says nothing of one.
@@ -232,60 +260,9 @@ fn is_writable(socket: &Socket) -> bool {
     poll(&mut asked, Some(&at_once)).is_err() || asked.iter().any(|asked| asked.revents().contains(PollFlags::OUT))
 }
 
-/// Whether an answer to `source` could reach a single host.
-pub(crate) fn is_answerable(source: SocketAddr, has_ports: bool) -> bool {
-    !is_group(source.ip()) && (!has_ports || source.port() != 0)
-}
-
-/// Options of a raw socket of IPv6 (`on_v6`) or IPv4 besides those of every socket.
-pub(crate) fn set_raw_options(socket: &Socket, on_v6: bool) -> io::Result<()> {
-    if !on_v6 {
-        return syscall::set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1);
-    }
-    syscall::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
-    // No checksum by the kernel. It refuses that for ICMPv6 alone, whose checksum is the kernel's.
-    match syscall::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, -1) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
-        result => result,
-    }
-}
-
-/// How many datagrams to ask for: few where few came last time, so that a single one costs little; many in a flood.
-pub(crate) fn next_expected(got: usize) -> usize {
-    got.saturating_mul(2).clamp(EXPECTED_COUNT_MIN, syscall::CALL_COUNT_MAX)
-}
-
-/// Receives on a raw socket of IPv4 or IPv6: as much as waits and has room, beginning with a call for `expected`.
-/// Gives how many came, and whether no more waits.
-pub(crate) fn receive_raw(
-    socket: &Socket,
-    batch: &mut ReceiveBatch,
-    expected: usize,
-    on_v6: bool,
-) -> io::Result<(usize, IsDrained)> {
-    let slot_count = batch.room().len() / batch.slot_len();
-    let each = if on_v6 { raw::take_v6 } else { raw::take_v4 };
-    let mut first = 0;
-    let mut ask = expected;
-    while first < slot_count {
-        let fd = socket.as_fd();
-        let (asked, result) = match ask {
-            0..=2 => (2, syscall::receive::<2>(fd, batch, first, each)),
-            3..=8 => (8, syscall::receive::<8>(fd, batch, first, each)),
-            _ => (syscall::CALL_COUNT_MAX, syscall::receive::<{ syscall::CALL_COUNT_MAX }>(fd, batch, first, each)),
-        };
-        match result {
-            Ok(count) => {
-                let had_room = slot_count - first >= asked;
-                first += count;
-                if count < asked {
-                    return Ok((first, had_room || first < slot_count));
-                }
-                ask = ask.saturating_mul(4);
-            }
-            Err(error) if first > 0 => return Ok((first, error.kind() == io::ErrorKind::WouldBlock)),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok((first, false))
+/// Options of a UDP socket, after those that quinn-udp sets: no time stamps, and nothing joined where `joins` is not set.
+#[cfg(feature = "udp")]
+pub(crate) fn set_udp_options(socket: &Socket, joins: bool) -> io::Result<()> {
+    syscall::set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)?;
+    if joins { Ok(()) } else { syscall::set_option(socket, libc::SOL_UDP, libc::UDP_GRO, 0) }
 }

@@ -1,18 +1,78 @@
-//! What a raw socket received: the IPv4 header comes with it, the IPv6 header does not.
+//! What is peculiar to raw sockets: options, and the IPv4 header that comes with each datagram.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
 
+use socket2::Socket;
 use wirekit::Reader;
 use wirekit::datagram::{DropReason, ReceiveBatch};
 
+use super::IsDrained;
 use super::control;
-use super::is_answerable;
-use super::syscall::Came;
+use super::syscall::{self, CALL_COUNT_MAX, Came};
+
+/// Datagrams that the first call of a receive asks for. One more than one: the same call then also shows that no more is
+/// there, and saves a second one.
+const EXPECTED_COUNT_MIN: usize = 2;
 
 /// Header of IPv4 without options.
 const HEADER_LEN_MIN: usize = 20;
 
-pub(super) fn take_v4(batch: &mut ReceiveBatch, came: &Came<'_>) {
+/// Options of a raw socket of IPv6 (`on_v6`) or IPv4 besides those of every socket.
+pub(crate) fn set_options(socket: &Socket, on_v6: bool) -> io::Result<()> {
+    if !on_v6 {
+        return syscall::set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1);
+    }
+    syscall::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+    // No checksum by the kernel. It refuses that for ICMPv6 alone, whose checksum is the kernel's.
+    match syscall::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, -1) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        result => result,
+    }
+}
+
+/// How many datagrams to ask for: few where few came last time, so that a single one costs little; many in a flood.
+pub(crate) fn next_expected(got: usize) -> usize {
+    got.saturating_mul(2).clamp(EXPECTED_COUNT_MIN, CALL_COUNT_MAX)
+}
+
+/// Receives on a raw socket of IPv4 or IPv6: as much as waits and has room, beginning with a call for `expected`.
+/// Gives how many came, and whether no more waits.
+pub(crate) fn receive(
+    socket: &Socket,
+    batch: &mut ReceiveBatch,
+    expected: usize,
+    on_v6: bool,
+) -> io::Result<(usize, IsDrained)> {
+    let slot_count = batch.room().len() / batch.slot_len();
+    let each = if on_v6 { take_v6 } else { take_v4 };
+    let mut first = 0;
+    let mut ask = expected;
+    while first < slot_count {
+        let fd = socket.as_fd();
+        let (asked, result) = match ask {
+            0..=2 => (2, syscall::receive::<2>(fd, batch, first, each)),
+            3..=8 => (8, syscall::receive::<8>(fd, batch, first, each)),
+            _ => (CALL_COUNT_MAX, syscall::receive::<{ CALL_COUNT_MAX }>(fd, batch, first, each)),
+        };
+        match result {
+            Ok(count) => {
+                let had_room = slot_count - first >= asked;
+                first += count;
+                if count < asked {
+                    return Ok((first, had_room || first < slot_count));
+                }
+                ask = ask.saturating_mul(4);
+            }
+            Err(error) if first > 0 => return Ok((first, error.kind() == io::ErrorKind::WouldBlock)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((first, false))
+}
+
+fn take_v4(batch: &mut ReceiveBatch, came: &Came<'_>) {
     if came.is_truncated {
         return batch.drop_one(DropReason::Truncated);
     }
@@ -20,27 +80,20 @@ pub(super) fn take_v4(batch: &mut ReceiveBatch, came: &Came<'_>) {
     let Some(header) = batch.room().get(came.start..end).and_then(header) else {
         return batch.drop_one(DropReason::Malformed);
     };
-    let target = control::target(came.control);
-    let source = SocketAddr::from((header.source, 0));
-    if !target.is_none_or(|target| target.is_unicast)
-        || control::is_group(header.destination.into())
-        || !is_answerable(source, false)
-    {
+    if control::target(came.control).is_some_and(|target| !target.is_own) {
         return batch.drop_one(DropReason::NotUnicast);
     }
+    let source = SocketAddr::from((header.source, 0));
     batch.push(source, Some(header.destination.into()), came.start.saturating_add(header.len)..end);
 }
 
-pub(super) fn take_v6(batch: &mut ReceiveBatch, came: &Came<'_>) {
+fn take_v6(batch: &mut ReceiveBatch, came: &Came<'_>) {
     if came.is_truncated {
         return batch.drop_one(DropReason::Truncated);
     }
     let Some(mut source) = control::address(came.name) else { return batch.drop_one(DropReason::Malformed) };
     source.set_port(0);
     let target = control::target(came.control);
-    if !target.is_none_or(|target| target.is_unicast) || !is_answerable(source, false) {
-        return batch.drop_one(DropReason::NotUnicast);
-    }
     let end = came.start.saturating_add(came.len);
     batch.push(source, target.map(|target| target.ip), came.start..end);
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 use wirekit::Reader;
-use wirekit::datagram::{ERROR_COUNT_MAX, PathError, PathErrorKind, ReceiveBatch};
+use wirekit::datagram::{PathError, PathErrorKind};
 
 use super::control::{self, NAME_LEN};
 use super::syscall;
@@ -17,12 +17,9 @@ const CONTROL_LEN: usize = 256;
 /// How much of what a report quotes is read.
 const QUOTED_LEN: usize = 8;
 
-/// Moves reports to `batch` until its room for them is taken. `WouldBlock` once the queue is empty.
-pub(super) fn take(socket: BorrowedFd<'_>, batch: &mut ReceiveBatch) -> io::Result<()> {
+/// Hands reports to `give` until that wants no more. `WouldBlock` once the queue is empty.
+pub(super) fn take(socket: BorrowedFd<'_>, mut give: impl FnMut(PathError) -> bool) -> io::Result<()> {
     for _ in 0..READ_COUNT_MAX {
-        if batch.errors().len() >= ERROR_COUNT_MAX {
-            break;
-        }
         let mut quoted = [0; QUOTED_LEN];
         let mut name = [0; NAME_LEN];
         let mut words = [0u64; CONTROL_LEN / 8];
@@ -31,7 +28,9 @@ pub(super) fn take(socket: BorrowedFd<'_>, batch: &mut ReceiveBatch) -> io::Resu
         let destination = name.get(..report.name_len).and_then(control::address);
         if let Some(mut error) = destination.and_then(|destination| read(destination, &control)) {
             error.quoted = (report.quoted_len >= QUOTED_LEN).then_some(quoted);
-            batch.push_error(error);
+            if !give(error) {
+                break;
+            }
         }
     }
     Ok(())

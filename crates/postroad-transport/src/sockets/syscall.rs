@@ -20,9 +20,13 @@ use std::ptr;
 use socket2::Socket;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use wirekit::datagram::{Outgoing, ReceiveBatch};
+use wirekit::datagram::Outgoing;
+#[cfg(feature = "raw-ip")]
+use wirekit::datagram::ReceiveBatch;
 
-use super::control::{CONTROL_LEN, Control, NAME_LEN, Name};
+#[cfg(feature = "raw-ip")]
+use super::control::{CONTROL_LEN, NAME_LEN};
+use super::control::{Control, Name};
 
 /// Datagrams that one call moves at most: 64. Bounds the stack that a call takes to 16 KiB.
 pub(super) const CALL_COUNT_MAX: usize = 64;
@@ -61,6 +65,7 @@ pub(super) fn option(socket: &Socket, level: libc::c_int, name: libc::c_int) -> 
 }
 
 /// What the kernel tells about one received message.
+#[cfg(feature = "raw-ip")]
 pub(super) struct Came<'a> {
     /// Where in the room it begins.
     pub(super) start: usize,
@@ -76,8 +81,9 @@ fn blank() -> libc::msghdr {
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
-/// Receives into `count` slots of the room of `batch` from slot `first` on, and hands each message to `each`, in order.
+/// Receives into `N` slots of the room of `batch` at most, from slot `first` on, and hands each message to `each`, in order.
 /// Gives how many came. Never waits.
+#[cfg(feature = "raw-ip")]
 pub(super) fn receive<const N: usize>(
     socket: BorrowedFd<'_>,
     batch: &mut ReceiveBatch,
@@ -145,6 +151,7 @@ pub(super) fn receive<const N: usize>(
 }
 
 /// The same memory as octets.
+#[cfg(feature = "raw-ip")]
 fn octets(words: &[u64]) -> &[u8] {
     // SAFETY: the pointer and the length are those of an initialized slice, borrowed for as long as the result; an octet
     // needs no alignment, and every octet of a `u64` is a valid `u8`.

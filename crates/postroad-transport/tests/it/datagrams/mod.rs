@@ -2,8 +2,10 @@
 
 pub(crate) mod every;
 pub(crate) mod network;
+mod privileges;
 mod raw;
 mod raw_path;
+mod udp;
 
 use std::future::poll_fn;
 

@@ -1,7 +1,7 @@
 //! Network namespaces of a test's own. Each lives as long as a child process, so nothing is left behind, however the test
 //! ends.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -32,10 +32,13 @@ impl Namespace {
             let made = Self { child };
             (line == "ready\n" && made.try_ip("link set lo up")).then_some(made)
         });
-        if made.is_none() {
-            eprintln!(
-                "SKIPPED: no network namespace; run as root or under `unshare -rn`, with util-linux and iproute2"
-            );
+        if let Some(made) = &made {
+            made.wait_for("::1");
+        } else {
+            // Past the capture of the test harness, which hides what tests that pass print.
+            let line =
+                "SKIPPED: no network namespace; run as root or under `unshare -rn`, with util-linux and iproute2\n";
+            std::io::stderr().write_all(line.as_bytes()).unwrap();
             let must_run = std::env::var("CI").is_ok_and(|ci| ci == "true") && rustix::process::getuid().is_root();
             assert!(!must_run, "CI as root has to run this test");
         }
@@ -51,6 +54,8 @@ impl Namespace {
             namespace.ip(&format!("address add fd09::{host}/64 dev {name} nodad"));
             namespace.ip(&format!("link set {name} up"));
         }
+        near.wait_for("fd09::1");
+        far.wait_for("fd09::2");
         Some((near, far))
     }
 
@@ -80,6 +85,30 @@ impl Namespace {
 
     pub(crate) fn ip(&self, words: &str) {
         assert!(self.try_ip(words), "ip {words}");
+    }
+
+    /// Gives the loopback interface one more address.
+    pub(crate) fn add_address(&self, address: &str) {
+        if address.contains(':') {
+            self.ip(&format!("address add {address}/128 dev lo nodad"));
+            self.wait_for(address);
+        } else {
+            self.ip(&format!("address add {address}/32 dev lo"));
+        }
+    }
+
+    /// The system makes the route to an IPv6 address of its own some time after the address, and what comes before is lost.
+    fn wait_for(&self, address: &str) {
+        let route = format!("local {address} ");
+        for _ in 0..500 {
+            let shown =
+                self.run(|| Command::new("ip").args(["-6", "route", "show", "table", "local"]).output()).unwrap();
+            if String::from_utf8_lossy(&shown.stdout).contains(&route) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("no route to {address}");
     }
 
     pub(crate) fn tc(&self, words: &str) {
