@@ -6,7 +6,6 @@ use crate::parts::hex;
 use crate::talk::{Talk, data_line};
 use postroad::escape;
 use postroad::inspect::{End, InspectedUnit, Inspector};
-use postroad::url::Protocol;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,8 +13,7 @@ use std::io::{self, Read};
 const SCHEMA: &str = "postroad-inspect/1";
 
 pub(crate) fn run(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
-    // The only one so far; the argument parser lets no other through.
-    let mut inspector = Inspector::new(Protocol::Smp);
+    let mut inspector = Inspector::new();
     match (&verb.hex, &verb.file) {
         (Some(text), _) => {
             inspector.feed(&octets_of(text)?);
