@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod accept;
@@ -7,6 +6,8 @@ mod address;
 #[cfg(feature = "dev-certs")]
 pub mod dev_certs;
 mod error;
+#[cfg(any(feature = "tcp", feature = "memory", all(unix, feature = "unix")))]
+mod forward;
 #[cfg(any(feature = "tcp", all(unix, feature = "unix")))]
 pub mod guard;
 #[cfg(any(feature = "tls", feature = "ws"))]
@@ -15,14 +16,20 @@ mod limit;
 mod listener;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(all(target_os = "linux", feature = "raw-ip"))]
+pub mod raw;
 #[cfg(any(feature = "tls", feature = "ws"))]
 mod refuse;
+#[cfg(all(target_os = "linux", any(feature = "raw-ip", feature = "udp")))]
+mod sockets;
 #[cfg(any(feature = "tcp", feature = "memory", all(unix, feature = "unix")))]
 mod stream;
 #[cfg(feature = "tcp")]
 pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "udp")]
+pub mod udp;
 #[cfg(all(unix, feature = "unix"))]
 pub mod unix;
 #[cfg(feature = "ws")]

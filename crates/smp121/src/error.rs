@@ -137,4 +137,7 @@ pub enum ReplyError {
         /// The most there can be.
         max: usize,
     },
+    /// The endpoint has ended. Only drivers say so.
+    #[error("the endpoint is closed")]
+    Closed,
 }

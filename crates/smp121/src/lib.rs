@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 mod config;
+#[cfg(feature = "tokio")]
+mod driver;
 mod error;
 pub mod inspect;
 pub mod machine;
@@ -17,5 +19,10 @@ mod profile;
 pub mod wire;
 
 pub use config::{Addressing, Config, ConfigBuilder, Limits, SEGMENT_LEN_DEFAULT, SEGMENT_LEN_MIN, Timing};
+#[cfg(feature = "tokio")]
+pub use driver::{
+    Endpoint, EndpointBuilder, EndpointCounters, Mailslot, OpenError, ReceiveError, RemoteMailslot, Request, SendError,
+    StartError,
+};
 pub use error::{ConfigError, ExchangeError, LimitExceeded, ReplyError, UsageError};
 pub use profile::Profile;

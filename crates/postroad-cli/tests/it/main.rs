@@ -14,5 +14,6 @@ mod guide;
 mod inspecting;
 mod messages;
 mod papers;
+mod segments;
 mod support;
 mod usage;

@@ -10,6 +10,7 @@
 
 mod bodies;
 mod cancel;
+mod captures;
 mod close;
 mod convention;
 mod files;

@@ -126,7 +126,7 @@ impl Inbound {
 
     /// The number for a name reply. What is open stays until the number is used: a name request may be an old one, or of
     /// somebody else.
-    //= SMP121-R-K, SMP121-O1, SMP121-A17, SMP121-A18
+    //= SMP121-R-K, SMP121-O14, SMP121-A17, SMP121-A18
     pub(super) fn offer(&mut self, shared: &mut Shared) -> u32 {
         if let Some((number, issued_at)) = self.pending
             && shared.now.saturating_since(issued_at) < PENDING_TIME
@@ -164,7 +164,7 @@ impl Inbound {
     }
 
     /// The peer uses the number it was offered: whatever was before is gone.
-    //= SMP121-R-K, SMP121-A13, SMP121-A14, SMP121-O1
+    //= SMP121-R-K, SMP121-A13, SMP121-A14, SMP121-O14
     fn adopt(&mut self, number: u32, link: &mut Link, shared: &mut Shared) {
         let Some((first, _)) = self.pending else { return };
         if self.next.is_some_and(|next| next + 2 * WINDOW > first) {
@@ -193,7 +193,7 @@ impl Inbound {
     }
 
     /// A place in the mailslot's queue for a request. The next in turn needs none, or a full queue could keep it out.
-    //= SMP121-L3
+    //= SMP121-L2
     fn admit(&mut self, at: u64, shared: &mut Shared) -> Result<(), DropReason> {
         let queue_max = shared.config.limits.mailslot_queue_max;
         let is_next = self.next == Some(at);
@@ -240,7 +240,7 @@ impl Inbound {
             Stage::Replying(transfer) => {
                 // The reply, or some of it, was lost; or this is a mere copy.
                 //= SMP121-R-G, SMP121-A34
-                if transfer.is_sent() && shared.now.saturating_since(transfer.sent_at()) >= link.quiet() {
+                if transfer.is_begun() && shared.now.saturating_since(transfer.sent_at()) >= link.quiet() {
                     transfer.resend_edge();
                     self.queue(at, link);
                 }
@@ -436,7 +436,7 @@ impl Inbound {
             // Of an empty reply, 0 acknowledges the whole.
             //= SMP121-A8
             Action::Accepted { offset } if offset == transfer.total() && transfer.is_sent() => {
-                link.finish(transfer);
+                link.finish(transfer, shared.now);
                 true
             }
             Action::Accepted { offset } => {
@@ -546,6 +546,21 @@ impl Inbound {
                 self.drop_entry(at, link, shared);
             }
         }
+    }
+
+    /// True where something is in flight that nothing would ever send again.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.entries.iter().any(|(_, entry)| {
+            matches!(&entry.stage, Stage::Replying(transfer) if transfer.flight_len() > 0) && entry.timer_at.is_none()
+        })
+    }
+
+    pub(super) fn flight_len(&self) -> usize {
+        let replies = self.entries.iter().map(|(_, entry)| match &entry.stage {
+            Stage::Replying(transfer) => transfer.flight_len(),
+            _ => 0,
+        });
+        replies.sum()
     }
 
     /// When something is due after `now`.

@@ -90,7 +90,7 @@ impl EndpointMachine {
     }
 
     /// The network says that something did not arrive. Anybody can say so; it counts where it names what is in flight.
-    //= SMP121-O8
+    //= SMP121-O19
     pub(super) fn on_path_error(&mut self, error: &PathError) {
         let Some(key) = self.peers.find(error.destination) else { return };
         let Self { peers, shared, .. } = self;
@@ -190,7 +190,7 @@ impl Peer {
         outcome
     }
 
-    //= SMP121-W16, SMP121-L7
+    //= SMP121-W16, SMP121-L8
     fn on_name_request(&mut self, key: PeerKey, name: &[u8], shared: &mut Shared) -> Result<(), DropReason> {
         if !self.link.name_requests.take(shared.now) {
             return Err(DropReason::NameRequestRate);
@@ -256,7 +256,7 @@ impl Shared {
     }
 
     /// Leave to send a reset, or another answer to somebody unknown.
-    //= SMP121-L8
+    //= SMP121-L9
     fn take_reset(&mut self) -> Result<(), DropReason> {
         if self.resets.take(self.now) { Ok(()) } else { Err(DropReason::ResetRate) }
     }

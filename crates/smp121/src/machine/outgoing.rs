@@ -223,7 +223,7 @@ fn send_transfer(
     };
     let data_len_max = if transfer.message().len() <= body_len_max { body_len_max } else { body_len_max - records_len };
     let part: NextPart = transfer.next_part(data_len_max);
-    if !transfer.is_urgent() && !transfer.is_probing() && !link.congestion.has_room(part.range.len()) {
+    if !transfer.is_urgent() && !link.congestion.has_room(part.range.len()) {
         return Outcome::Blocked;
     }
     let message = transfer.message().clone();
@@ -255,7 +255,7 @@ fn emit(segment: &Outgoing<'_>, dscp: u8, link: &mut Link, shared: &mut Shared, 
 }
 
 /// Appends a segment with as many records as fit into `records_len`.
-//= SMP121-W18, SMP121-W19
+//= SMP121-W24, SMP121-W25
 fn emit_with(
     segment: &Outgoing<'_>,
     records_len: usize,

@@ -187,7 +187,7 @@ impl Remote {
     }
 
     /// Gives numbers to requests that wait, as many as may be in flight, or asks for the name where there is no number.
-    //= SMP121-R-E, SMP121-R-I, SMP121-A24
+    //= SMP121-R-E, SMP121-R-I, SMP121-W18, SMP121-A24
     fn activate(&mut self, link: &mut Link, shared: &mut Shared) {
         match self.state {
             State::Resolving { .. } => return,
@@ -272,7 +272,7 @@ impl Remote {
     }
 
     /// A name reply for this name came. `false` where nobody waits for it.
-    //= SMP121-W18, SMP121-A15, SMP121-A17
+    //= SMP121-W17, SMP121-A15, SMP121-A17
     pub(super) fn on_name_reply(&mut self, reply: &NameReply<'_>, link: &mut Link, shared: &mut Shared) -> bool {
         let State::Resolving { sent_at, .. } = self.state else { return false };
         if reply.outstanding_max == 0 {
@@ -386,7 +386,7 @@ impl Remote {
                 if offset == flight.request.total() && flight.request.is_sent() {
                     // All of it is there; what follows is asking whether the reply is.
                     flight.is_delivered = true;
-                    link.finish(&mut flight.request);
+                    link.finish(&mut flight.request, now);
                     flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
                 } else if flight.request.has_acked_beyond(offset) {
                     // Asked again, the peer says that it has less than it had. Otherwise it is an old acknowledgement.
@@ -410,7 +410,7 @@ impl Remote {
             Action::Busy => {
                 flight.heard_at = now;
                 flight.is_delivered = true;
-                link.finish(&mut flight.request);
+                link.finish(&mut flight.request, now);
                 flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
             }
             Action::TooLarge => {
@@ -435,7 +435,7 @@ impl Remote {
         flight.heard_at = now;
         flight.backoff = 0;
         flight.is_delivered = true;
-        link.finish(&mut flight.request);
+        link.finish(&mut flight.request, now);
         let len_max = flight.options.reply_len_max;
         if let Position::First { total } = data.position {
             if to_usize(total) > len_max {
@@ -675,6 +675,15 @@ impl Remote {
                 }
             }
         }
+    }
+
+    /// True where something is in flight that nothing would ever send again.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.flights.iter().any(|(_, flight)| flight.request.flight_len() > 0 && flight.timer_at.is_none())
+    }
+
+    pub(super) fn flight_len(&self) -> usize {
+        self.flights.iter().map(|(_, flight)| flight.request.flight_len()).sum()
     }
 
     /// When something is due after `now`.

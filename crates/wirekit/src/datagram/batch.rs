@@ -1,7 +1,7 @@
 //! A batch of received datagrams with its buffers.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
 use super::PathError;
@@ -181,13 +181,16 @@ impl ReceiveBatch {
         self.slot_len
     }
 
-    /// For carriers: a payload lies at `range` of the [`room`](Self::room). One that is longer than the batch was made for,
-    /// or lies outside, is counted as dropped.
+    /// For carriers: a payload lies at `range` of the [`room`](Self::room). Counted as dropped instead is one that is longer
+    /// than the batch was made for, one that lies outside, and one from or to an address that stands for no single host:
+    /// multicast, limited broadcast, all zero.
     pub fn push(&mut self, source: SocketAddr, destination: Option<IpAddr>, range: Range<usize>) {
         if range.len() > self.payload_len_max {
             self.drop_one(DropReason::Truncated);
         } else if range.start > range.end || range.end > self.room.len() {
             self.drop_one(DropReason::Malformed);
+        } else if is_group(source.ip()) || destination.is_some_and(is_group) {
+            self.drop_one(DropReason::NotUnicast);
         } else {
             self.entries.push(Entry { source, destination, range });
         }
@@ -230,6 +233,10 @@ impl ReceiveBatch {
     }
 }
 
+fn is_group(ip: IpAddr) -> bool {
+    ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,6 +275,17 @@ mod tests {
         batch.push(from(), None, end..end + 1);
         assert_eq!((batch.len(), batch.dropped().malformed_count), (3, 1));
         assert_eq!(batch.dropped().total(), 3);
+    }
+
+    #[test]
+    fn addresses_that_stand_for_no_single_host_are_dropped_and_counted() {
+        let mut batch = ReceiveBatch::new(9, 4);
+        for ip in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"] {
+            let ip: IpAddr = ip.parse().unwrap();
+            batch.push(SocketAddr::new(ip, 7), None, 0..1);
+            batch.push(from(), Some(ip), 0..1);
+        }
+        assert_eq!((batch.len(), batch.dropped().not_unicast_count), (0, 10));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PathErrorKind {
-    /// The host is there and knows nothing of the protocol (ICMP 3/2; ICMPv6 4/1).
+    /// The host is there and nobody on it takes the protocol (ICMP 3/2; ICMPv6 4/1). A Linux host says so too while the
+    /// receive buffer of the one who does is full: of a peer that was heard before it is no more than a lost datagram.
     ProtocolUnreachable,
     /// The host is there and nobody listens at the port (ICMP 3/3; ICMPv6 1/4).
     PortUnreachable,

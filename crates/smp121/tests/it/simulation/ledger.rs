@@ -33,7 +33,6 @@ pub(super) struct Ledger {
     last_served: BTreeMap<(usize, u64, usize, u64), u64>,
     restarted: BTreeSet<(usize, usize)>,
     pub(super) trace: u64,
-    pub(super) failed_count: u64,
 }
 
 /// The reply to a request: any octets that only this request gives.
@@ -119,7 +118,6 @@ impl Ledger {
                 return Err(format!("{name:?} has the wrong reply of {} octets", reply.len()));
             }
         }
-        self.failed_count += u64::from(outcome.is_err());
         record.outcome = Some(outcome.map(|_| ()));
         Ok(())
     }

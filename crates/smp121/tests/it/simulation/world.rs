@@ -5,7 +5,8 @@ use bytes::Bytes;
 use smp121::machine::{
     EndpointMachine, Event, ExchangeId, Input, MailslotId, RemoteId, RequestId, SendOptions, TransmitBatch,
 };
-use smp121::{Config, ExchangeError, Profile};
+use smp121::wire::{PseudoHeader, decode};
+use smp121::{Config, Profile};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub(super) struct World {
     /// What is to happen to the network and the nodes, and when.
     faults: Vec<(Instant, Fault)>,
     healed: bool,
+    /// Prints what arrives, for one who looks into one seed.
+    prints: bool,
     pub(super) ledger: Ledger,
     batch: TransmitBatch,
 }
@@ -83,6 +86,19 @@ fn node_of(address: IpAddr) -> usize {
     match address {
         IpAddr::V4(ip) => usize::from(ip.octets()[3]) - 1,
         IpAddr::V6(_) => unreachable!("all addresses are IPv4"),
+    }
+}
+
+/// A datagram in one line.
+fn describe(datagram: &[u8], from: usize, to: usize) -> String {
+    let pseudo = PseudoHeader::between(address(from), address(to)).unwrap();
+    match decode(datagram, &pseudo) {
+        Err(error) => error.to_string(),
+        Ok(segment) => {
+            let responses: Vec<_> = segment.responses.filter_map(|raw| raw.known()).collect();
+            let (number, field, mailslot, len) = (segment.number, segment.field, segment.mailslot, segment.data.len());
+            format!("{number:#x} {field} mailslot {mailslot} {} {len} octets {responses:x?}", segment.flags)
+        }
     }
 }
 
@@ -114,6 +130,7 @@ impl World {
             links,
             faults,
             healed: false,
+            prints: std::env::var_os("SMP121_PRINT").is_some(),
             ledger: Ledger::default(),
             batch: TransmitBatch::new(16, 64 * 1024),
             seed,
@@ -164,6 +181,9 @@ impl World {
                 done_at = Some(self.clock.now());
             }
             let Some(next) = self.next_at() else {
+                if self.prints {
+                    println!("{}", self.describe());
+                }
                 return self.check_end(done_at);
             };
             if next > end {
@@ -248,12 +268,17 @@ impl World {
             let source = SocketAddr::new(address(from), 0);
             let input = Input::Datagram { source, destination: address(to), payload: &datagram };
             self.ledger.trace(now, to, &datagram);
+            if self.prints {
+                println!("{:?} {from}->{to} {}", now - VirtualClock::new().now(), describe(&datagram, from, to));
+            }
             let Ok(()) = self.nodes[to].machine.handle(now, input);
+            self.nodes[to].machine.check_invariants()?;
             self.drive(to)?;
         }
         for index in 0..self.nodes.len() {
             if self.nodes[index].machine.poll_timeout().is_some_and(|deadline| deadline.is_due(now)) {
                 self.nodes[index].machine.handle_timeout(now);
+                self.nodes[index].machine.check_invariants()?;
             }
             self.send_requests(index)?;
             self.drive(index)?;
@@ -273,11 +298,11 @@ impl World {
                 self.nodes[index] = node;
             }
             Fault::Cut(a, b) => {
-                self.set_pair(a, b, DatagramConditions { loss_per_mille: 1000, ..self.scenario.chaos.clone() })
+                self.set_pair(a, b, &DatagramConditions { loss_per_mille: 1000, ..self.scenario.chaos.clone() })
             }
             Fault::Mend(a, b) => {
                 let conditions = if self.healed { DatagramConditions::new() } else { self.scenario.chaos.clone() };
-                self.set_pair(a, b, conditions);
+                self.set_pair(a, b, &conditions);
             }
             Fault::Heal => {
                 self.healed = true;
@@ -291,7 +316,7 @@ impl World {
         }
     }
 
-    fn set_pair(&mut self, a: usize, b: usize, conditions: DatagramConditions) {
+    fn set_pair(&mut self, a: usize, b: usize, conditions: &DatagramConditions) {
         for key in [(a, b), (b, a)] {
             if let Some(link) = self.links.get_mut(&key) {
                 link.set_conditions(conditions.clone());
@@ -359,7 +384,8 @@ impl World {
                             self.scenario.message_len_max,
                         )?;
                         if let Err(error) = outcome {
-                            Self::check_error(error)?;
+                            // No fault here lasts as long as the patience of the endpoints.
+                            return Err(format!("{name:?} failed: {error}"));
                         }
                     }
                     _ => {}
@@ -389,20 +415,5 @@ impl World {
                 return Ok(());
             }
         }
-    }
-
-    fn check_error(error: ExchangeError) -> Result<(), String> {
-        match error {
-            // A network that is cut for longer than the endpoints' patience.
-            ExchangeError::NotResolved | ExchangeError::PeerGone => Ok(()),
-            other => Err(format!("an exchange failed: {other}")),
-        }
-    }
-
-    /// What was sent and resent by all nodes.
-    pub(super) fn totals(&self) -> (u64, u64, u64) {
-        self.nodes.iter().map(|node| node.machine.counters()).fold((0, 0, 0), |(sent, resent, resets), counters| {
-            (sent + counters.datagrams_sent_count, resent + counters.resent_count, resets + counters.resets_sent_count)
-        })
     }
 }
