@@ -11,6 +11,8 @@
 
 mod driver;
 mod flows;
+mod hostile;
+mod laws;
 mod limits;
 mod profiles;
 mod rig;

@@ -186,7 +186,7 @@ fn a_mailslot_says_once_that_there_is_something_and_again_when_it_was_seen_empty
 }
 
 /// The numbers of a mailslot wrap: at 2^31, which the deployed implementation compares across, and at 2^32.
-//= SMP121-W2
+//= SMP121-W2, SMP121-O15
 #[test]
 fn connection_numbers_wrap() {
     for first in [0x7fff_fff0_u32, 0xffff_fff0, 0xffff_ffff, 0] {
@@ -210,7 +210,7 @@ fn connection_numbers_wrap() {
     }
 }
 
-//= SMP121-W2, SMP121-A18
+//= SMP121-W2, SMP121-O15, SMP121-A18
 #[test]
 fn a_servers_ranges_go_all_the_way_round() {
     let mut server = Lone::new();

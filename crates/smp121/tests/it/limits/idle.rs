@@ -12,7 +12,7 @@ fn assert_idle(machine: &mut Lone, what: &str) {
     assert_eq!((counters.assembly_len, counters.replies_len), (0, 0), "{what}: nothing is kept");
 }
 
-//= SMP121-O15
+//= SMP121-O20
 #[test]
 fn whatever_a_peer_left_half_done_goes_with_time() {
     let mut server = Lone::new();
@@ -36,7 +36,7 @@ fn whatever_a_peer_left_half_done_goes_with_time() {
     assert_idle(&mut server, "a reply after an hour");
 }
 
-//= SMP121-O15
+//= SMP121-O20
 #[test]
 fn whatever_a_peer_never_answers_goes_with_time() {
     let mut client = Lone::new();
@@ -54,7 +54,7 @@ fn whatever_a_peer_never_answers_goes_with_time() {
     assert_eq!(client.outcomes().len(), 6);
 }
 
-//= SMP121-O15
+//= SMP121-O20
 #[test]
 fn strangers_leave_nothing() {
     let mut server = Lone::new();
@@ -70,7 +70,7 @@ fn strangers_leave_nothing() {
     assert_idle(&mut server, "strangers");
 }
 
-//= SMP121-O15
+//= SMP121-O20
 #[test]
 fn an_idle_relation_wakes_nobody() {
     let mut world = World::new();

@@ -222,7 +222,7 @@ fn a_first_part_that_says_another_total_changes_nothing() {
     assert_eq!(server.serve(mailslot, b""), [&octets(1500)[..]]);
 }
 
-//= SMP121-L17
+//= SMP121-L17, SMP121-O16
 #[test]
 fn where_parts_overlap_with_other_octets_the_first_hold_and_the_conflict_is_counted() {
     let (mut server, mailslot, first) = server(|_| {});
@@ -238,7 +238,7 @@ fn where_parts_overlap_with_other_octets_the_first_hold_and_the_conflict_is_coun
     assert_eq!(served, [&b"abcceeeeiiii"[..]]);
 }
 
-//= SMP121-L18
+//= SMP121-L18, SMP121-O17
 #[test]
 fn a_peer_that_makes_us_owe_it_and_never_reads_is_owed_no_more_than_255() {
     let (mut server, mailslot, first) = server(|_| {});

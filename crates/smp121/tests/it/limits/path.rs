@@ -17,7 +17,7 @@ fn quoting(number: u32) -> Option<[u8; 8]> {
     Some(quoted)
 }
 
-//= SMP121-O14
+//= SMP121-O19
 #[test]
 fn a_host_that_does_not_speak_the_protocol_fails_the_exchange_at_once() {
     for kind in [
@@ -38,7 +38,7 @@ fn a_host_that_does_not_speak_the_protocol_fails_the_exchange_at_once() {
     }
 }
 
-//= SMP121-O14
+//= SMP121-O19
 #[test]
 fn a_report_that_quotes_nothing_of_ours_is_ignored() {
     let unreachable = PathErrorKind::ProtocolUnreachable;
@@ -62,7 +62,7 @@ fn a_report_that_quotes_nothing_of_ours_is_ignored() {
     assert_eq!(client.outcomes()[0].1, Err(ExchangeError::Unreachable(unreachable)));
 }
 
-//= SMP121-O14, SMP121-A32
+//= SMP121-O19, SMP121-A32
 #[test]
 fn a_path_that_takes_less_gets_shorter_segments() {
     for (mtu, len_max) in [(1000, 980), (0, 1400), (100, 556), (576, 556), (9000, 1400)] {
@@ -77,7 +77,7 @@ fn a_path_that_takes_less_gets_shorter_segments() {
     }
 }
 
-//= SMP121-O14
+//= SMP121-O19
 #[test]
 fn a_report_of_a_short_path_is_believed_where_it_quotes_what_is_on_its_way() {
     let too_long = PathErrorKind::TooLong { mtu: 700 };
@@ -107,7 +107,7 @@ fn a_report_of_a_short_path_is_believed_where_it_quotes_what_is_on_its_way() {
     }
 }
 
-//= SMP121-O14
+//= SMP121-O19
 #[test]
 fn over_ipv6_the_header_is_longer() {
     let (here, there) = ("fd00::2".parse().unwrap(), "fd00::1".parse().unwrap());
@@ -132,7 +132,7 @@ fn over_ipv6_the_header_is_longer() {
     assert_eq!(client.seen()[0].len, 1240);
 }
 
-//= SMP121-O14, SMP121-I5
+//= SMP121-O18, SMP121-I5
 #[test]
 fn a_path_that_swallows_long_segments_is_found_out() {
     let mut world = World::new();

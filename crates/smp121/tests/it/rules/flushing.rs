@@ -108,7 +108,7 @@ fn a_receiver_flushes_what_its_sender_had_open_when_the_new_number_is_used() {
     assert_eq!(server.seen().iter().filter(|seen| seen.is_reset()).count(), 1, "the old numbers are unknown");
 }
 
-//= SMP121-R-K1, SMP121-L11
+//= SMP121-R-K1, SMP121-L11, SMP121-O14
 #[test]
 fn a_name_request_alone_flushes_nothing_however_often_it_comes() {
     let mut server = Lone::new();
