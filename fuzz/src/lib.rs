@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod oracle;
+pub mod segment;
 pub mod watch;
 
 use arbitrary::Arbitrary;

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::run::{self, Outcome, Root};
-use crate::{conformance, deps, fuzz, interop, reqs, test, tidy};
+use crate::{conformance, deps, dissector, fuzz, interop, reqs, test, tidy};
 
 /// Feature sets that clippy sees, besides the whole workspace as it is: name of the step, package, features instead of the default ones.
-const FEATURE_SETS: [(&str, &str, &str); 7] = [
+const FEATURE_SETS: [(&str, &str, &str); 9] = [
     ("clippy:smp-framing-core", "smp-framing", ""),
     ("clippy:tcp", "postroad-transport", "tcp"),
     ("clippy:unix", "postroad-transport", "unix"),
     ("clippy:memory", "postroad-transport", "memory"),
     ("clippy:tls", "postroad-transport", "tls"),
     ("clippy:ws", "postroad-transport", "ws"),
+    ("clippy:udp", "postroad-transport", "udp"),
+    ("clippy:raw-ip", "postroad-transport", "raw-ip"),
     ("clippy:dev-certs", "postroad-transport", "dev-certs"),
 ];
 
@@ -64,6 +66,7 @@ fn steps(fuzz_seconds: u32) -> Vec<Step> {
     }));
     steps.push(step("test", |root| test::command(root, &[])));
     steps.push(step("conformance", conformance::gate));
+    steps.push(step("dissector", dissector::gate));
     steps.push(step("interop:npm-smp", interop::npm_smp));
     steps
         .push(step("fuzz-smoke", move |root| fuzz::command(root, &["--seconds".to_owned(), fuzz_seconds.to_string()])));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::run::{self, Fault, Outcome, Root};
+use crate::run::{self, Outcome, Root};
 
 const PAGE: &str = "docs/conformance.md";
 /// All cases together take seconds; in CI they get this long.
@@ -37,36 +37,6 @@ fn page(root: &Root) -> Result<String> {
 
 fn check_page(root: &Root) -> Result<Outcome> {
     let committed = std::fs::read_to_string(root.path(PAGE)).ok();
-    let faults = compare(committed.as_deref(), &page(root)?);
+    let faults = run::stale(PAGE, committed.as_deref(), &page(root)?, "conformance");
     Ok(run::verdict("conformance", &faults, &format!("{PAGE} is current")))
-}
-
-fn compare(committed: Option<&str>, generated: &str) -> Vec<Fault> {
-    let write = "run `cargo xtask conformance --write` and commit the file";
-    if generated.trim().is_empty() {
-        return vec![Fault::new("the runner printed an empty page", "`conformance --markdown` has to print the table")];
-    }
-    match committed {
-        None => vec![Fault::new(format!("{PAGE} is missing"), write)],
-        Some(text) if text == generated => Vec::new(),
-        Some(text) => {
-            let same = text.lines().zip(generated.lines()).take_while(|(a, b)| a == b).count();
-            vec![Fault::new(format!("{PAGE} is stale from line {} on", same + 1), write)]
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stale_missing_or_empty_page_is_red() {
-        assert_eq!(compare(Some("a\nb\n"), "a\nb\n"), []);
-        let stale = compare(Some("a\nb\n"), "a\nc\n");
-        assert!(stale[0].what.contains("line 2"), "{stale:?}");
-        assert_eq!(compare(None, "a\n").len(), 1);
-        assert_eq!(compare(Some(""), "").len(), 1);
-        assert_eq!(compare(Some("a\n"), "a\nb\n").len(), 1, "a page cut short");
-    }
 }

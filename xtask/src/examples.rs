@@ -6,7 +6,7 @@ use crate::run::Fault;
 
 const FORM: &str =
     "an example is a fenced block `hex name=NAME` of octets in hex, with one line `= JSON` that says what they are";
-const KEYS: [&str; 6] = ["units", "end", "missing", "events", "open", "call"];
+const KEYS: [&str; 8] = ["units", "end", "missing", "events", "open", "call", "pseudo", "segment"];
 
 /// What is wrong with the examples of one page. A page without any is fine.
 pub(crate) fn check(page: &str, text: &str) -> Vec<Fault> {

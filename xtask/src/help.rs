@@ -10,6 +10,7 @@ Usage: cargo xtask COMMAND [--help]
   reqs          every requirement that is called done has a test
   tidy          file sizes; papers name what exists; wire examples are well formed
   conformance   the conformance cases, and docs/conformance.md
+  dissector     docs/wire/smp121.lua, for Wireshark
   interop       exchanges with programs that nobody here wrote
   fuzz-smoke    each fuzz target for a short while
   bench         figures beside peers
@@ -66,6 +67,12 @@ Usage: cargo xtask conformance [--write | --check] [-- ARGS..]
 Runs the conformance cases; ARGS go to the runner. --write puts what `conformance --markdown` prints into
 docs/conformance.md; --check fails when that file says something else.";
 
+const DISSECTOR: &str = "\
+Usage: cargo xtask dissector [--write | --check]
+
+Prints the Wireshark dissector that the crate smp121 makes from its table of the layout. --write puts it into
+docs/wire/smp121.lua; --check fails when that file says something else.";
+
 const INTEROP: &str = "\
 Usage: cargo xtask interop npm-smp
 
@@ -91,6 +98,7 @@ pub(crate) fn of(command: &str) -> Option<&'static str> {
         "reqs" => REQS,
         "tidy" => TIDY,
         "conformance" => CONFORMANCE,
+        "dissector" => DISSECTOR,
         "interop" => INTEROP,
         "bench" => BENCH,
         "fuzz-smoke" => FUZZ,

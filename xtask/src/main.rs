@@ -20,6 +20,7 @@ macro_rules! complain {
 mod ci;
 mod conformance;
 mod deps;
+mod dissector;
 mod examples;
 mod fuzz;
 mod help;
@@ -77,6 +78,7 @@ fn dispatch(root: &Root, command: &str, rest: &[String]) -> anyhow::Result<Outco
         "test" => test::command(root, rest),
         "ci" => ci::command(root, rest),
         "conformance" => conformance::command(root, rest),
+        "dissector" => dissector::command(root, rest),
         "interop" => interop::command(root, rest),
         "bench" => {
             run::cargo(root, &["run", "--release", "-p", "bench", "--"]).args(run::behind_dashes(rest)).outcome()

@@ -82,6 +82,22 @@ pub(crate) fn verdict(gate: &str, faults: &[Fault], passed_because: &str) -> Out
     Outcome::of(faults.is_empty())
 }
 
+/// What is wrong with a committed file that `cargo xtask COMMAND --write` makes.
+pub(crate) fn stale(file: &str, committed: Option<&str>, generated: &str, command: &str) -> Vec<Fault> {
+    let write = format!("run `cargo xtask {command} --write` and commit the file");
+    if generated.trim().is_empty() {
+        return vec![Fault::new(format!("an empty {file} was made"), "whatever makes it has to print it")];
+    }
+    match committed {
+        None => vec![Fault::new(format!("{file} is missing"), write)],
+        Some(text) if text == generated => Vec::new(),
+        Some(text) => {
+            let same = text.lines().zip(generated.lines()).take_while(|(a, b)| a == b).count();
+            vec![Fault::new(format!("{file} is stale from line {} on", same + 1), write)]
+        }
+    }
+}
+
 /// Runs a gate that takes no arguments.
 pub(crate) fn no_arguments(rest: &[String], gate: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
     match rest.first() {
@@ -334,6 +350,17 @@ mod tests {
     fn one_fault_turns_a_gate_red() {
         assert_eq!(verdict("gate", &[], "fine"), Outcome::Passed);
         assert_eq!(verdict("gate", &[Fault::new("a", "b")], "fine"), Outcome::Failed);
+    }
+
+    #[test]
+    fn a_stale_missing_or_empty_file_is_red() {
+        let faults = |committed, generated| stale("page", committed, generated, "command");
+        assert_eq!(faults(Some("a\nb\n"), "a\nb\n"), []);
+        let changed = faults(Some("a\nb\n"), "a\nc\n");
+        assert!(changed[0].what.contains("line 2"), "{changed:?}");
+        assert_eq!(faults(None, "a\n").len(), 1);
+        assert_eq!(faults(Some(""), "").len(), 1);
+        assert_eq!(faults(Some("a\n"), "a\nb\n").len(), 1, "a file cut short");
     }
 
     #[test]

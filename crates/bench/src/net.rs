@@ -1,5 +1,6 @@
 //! Pairs of connected carriers.
 
+use crate::streams::Carrier;
 use anyhow::Context as _;
 use postroad_transport::dev_certs::DevCa;
 use postroad_transport::{tls, ws};
@@ -11,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 /// Tried in this order: paced algorithms such as bbr make bulk figures wide.
 const CONGESTION: &[&str] = &["cubic", "reno"];
@@ -97,19 +99,21 @@ impl Tls {
     }
 }
 
-/// Bare tokio-tungstenite.
-pub(crate) async fn tungstenite() -> anyhow::Result<(WebSocketStream<TcpStream>, WebSocketStream<TcpStream>)> {
-    let (client, server) = tcp().await?;
+/// Bare tokio-tungstenite over a pair of connected ends, with a read buffer of so many octets.
+pub(crate) async fn tungstenite<C: Carrier>(
+    (client, server): (C, C),
+    read_buffer_len: usize,
+) -> anyhow::Result<(WebSocketStream<C>, WebSocketStream<C>)> {
+    let config = Some(WebSocketConfig::default().read_buffer_size(read_buffer_len));
     let (client, server) = tokio::join!(
-        tokio_tungstenite::client_async("ws://127.0.0.1/", client),
-        tokio_tungstenite::accept_async(server)
+        tokio_tungstenite::client_async_with_config("ws://127.0.0.1/", client, config),
+        tokio_tungstenite::accept_async_with_config(server, config)
     );
     Ok((client?.0, server?))
 }
 
-/// The WebSocket carrier of `postroad-transport`.
-pub(crate) async fn web_socket() -> anyhow::Result<(ws::Stream<TcpStream>, ws::Stream<TcpStream>)> {
-    let (client, server) = tcp().await?;
+/// The WebSocket carrier of `postroad-transport` over a pair of connected ends.
+pub(crate) async fn web_socket<C: Carrier>((client, server): (C, C)) -> anyhow::Result<(ws::Stream<C>, ws::Stream<C>)> {
     let (client_config, acceptor) = (ws::ClientConfig::new(), ws::ServerConfig::new().build()?);
     let (client, server) =
         tokio::join!(ws::handshake(client, "127.0.0.1:1", &client_config), acceptor.handshake(server, "127.0.0.1:2"));

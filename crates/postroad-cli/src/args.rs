@@ -2,6 +2,7 @@
 
 use clap::builder::Styles;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -203,22 +204,29 @@ pub(crate) struct Copy {
     pub(crate) force: bool,
 }
 
-/// Cuts recorded octets of one direction of a connection into units and shows them.
+/// Cuts recorded octets of one direction of a connection into units and shows them; or, with --protocol smp121, shows the
+/// segments of a capture (pcap or pcapng), or one segment from --hex.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("source").required(true).multiple(false))]
+#[command(group = ArgGroup::new("octets").required(true).multiple(false))]
 #[command(
-    after_help = "Examples:\n  postroad inspect --hex '01 00 05 68 65 6c 6c 6f 60'\n  postroad inspect --protocol smp capture.bin\n  nc -l 7001 | postroad inspect - --json\n\nWith --json, one object a unit with `code`, `argc`, `args` (hex) and for frames `id` and `frame`; the last object has `end`:\n`clean`, or `incomplete` with the octets `missing`."
+    after_help = "Examples:\n  postroad inspect --hex '01 00 05 68 65 6c 6c 6f 60'\n  postroad inspect --protocol smp capture.bin\n  nc -l 7001 | postroad inspect - --json\n  postroad inspect --protocol smp121 capture.pcap\n  postroad inspect --protocol smp121 --source 10.0.0.1 --destination 10.0.0.2 --hex '123456780000000501070015070036cf68656c6c6f'\n\nWith --json, one object a unit with `code`, `argc`, `args` (hex) and for frames `id` and `frame`; the last object has `end`:\n`clean`, or `incomplete` with the octets `missing`. For smp121 one object a segment with `kind`, `header`, `records`, `data`\n(hex), `checksum` (`right`, `wrong`, `unchecked`) and `faults`; of a capture also `packet`, `time` and the addresses, and the last\nobject has `end` and counts."
 )]
 pub(crate) struct Inspect {
     /// The protocol of the octets
-    #[arg(long, default_value = "smp", value_name = "NAME", value_parser = ["smp"])]
+    #[arg(long, default_value = "smp", value_name = "NAME", value_parser = ["smp", "smp121"])]
     pub(crate) protocol: String,
     /// The octets as hex digits; spaces, commas, colons and line breaks between octets do not count
-    #[arg(long, group = "source")]
+    #[arg(long, group = "octets")]
     pub(crate) hex: Option<String>,
     /// A file, or - for standard input
-    #[arg(group = "source", value_name = "FILE|-")]
+    #[arg(group = "octets", value_name = "FILE|-")]
     pub(crate) file: Option<PathBuf>,
+    /// With --protocol smp121 --hex: the address that the segment came from, for its checksum; 0.0.0.0 for one from UDP
+    #[arg(long, value_name = "ADDRESS", requires = "destination")]
+    pub(crate) source: Option<IpAddr>,
+    /// The address that it went to
+    #[arg(long, value_name = "ADDRESS", requires = "source")]
+    pub(crate) destination: Option<IpAddr>,
 }
 
 /// Measures how many requests a second a `serve --echo` answers, and how long each takes.

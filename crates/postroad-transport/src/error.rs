@@ -285,22 +285,22 @@ fn mismatch_text(ours: Speaks, theirs: Option<Speaks>) -> (&'static str, &'stati
         }
         (Speaks::Tls, Some(_)) => (
             "peer speaks no TLS, this end speaks TLS",
-            "use the same URL scheme on both ends: +tls://, or +tcp:// for plain",
+            "use the same URL scheme on both ends: +tls:// or +wss://, without TLS +tcp:// or +ws://",
         ),
         (Speaks::Tls, None) => (
             "peer hung up on the TLS handshake, it seems to speak no TLS",
-            "use the same URL scheme on both ends: +tls://, or +tcp:// for plain",
+            "use the same URL scheme on both ends: +tls:// or +wss://, without TLS +tcp:// or +ws://",
         ),
         (Speaks::Http, Some(Speaks::Tls)) => {
             ("peer speaks TLS, this end speaks plain WebSocket", "use +wss:// instead of +ws://")
         }
         (Speaks::Http, Some(_)) => (
             "peer speaks no HTTP, so no WebSocket",
-            "use the same URL scheme on both ends: +ws://, or +tcp:// for plain",
+            "use the same URL scheme on both ends: +ws:// or +wss://, without WebSocket +tcp:// or +tls://",
         ),
         (Speaks::Http, None) => (
             "peer hung up on the WebSocket handshake, it seems to speak no HTTP",
-            "use the same URL scheme on both ends: +ws://, or +tcp:// for plain",
+            "use the same URL scheme on both ends: +ws:// or +wss://, without WebSocket +tcp:// or +tls://",
         ),
         (Speaks::Plain, _) => ("peer speaks something else than this end", "use the same URL scheme on both ends"),
     }

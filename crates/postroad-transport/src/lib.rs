@@ -6,6 +6,8 @@ mod address;
 #[cfg(feature = "dev-certs")]
 pub mod dev_certs;
 mod error;
+#[cfg(any(feature = "tcp", feature = "memory", all(unix, feature = "unix")))]
+mod forward;
 #[cfg(any(feature = "tcp", all(unix, feature = "unix")))]
 pub mod guard;
 #[cfg(any(feature = "tls", feature = "ws"))]

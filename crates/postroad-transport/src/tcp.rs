@@ -16,7 +16,14 @@ use crate::guard::Guarded;
 /// A plain TCP connection whose first bytes are watched for TLS and HTTP.
 pub type Stream = Guarded<TcpStream>;
 
-/// Settings of a TCP socket; the same for both ends.
+/// What the kernel counts keep-alive times in, and the least it takes.
+const SECOND: Duration = Duration::from_secs(1);
+/// Questions to a silent peer before it is given up.
+const PROBES: u32 = 3;
+/// The most that Linux takes for the time before the first question, and for the time between two.
+const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
+
+/// Settings of a TCP socket; the same for both ends. Checked where they are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TcpConfig {
     nodelay: bool,
@@ -52,18 +59,20 @@ impl TcpConfig {
         self
     }
 
-    /// After how much silence the kernel asks whether the peer lives (`SO_KEEPALIVE`), in whole seconds, at least 1 s;
-    /// `None` never asks. Default 30 s. Costs the peer nothing but an answer.
+    /// After how much silence the kernel asks whether the peer lives (`SO_KEEPALIVE`), in whole seconds from 1 s to
+    /// 32,767 s; `None` never asks. Default 30 s. Costs the peer nothing but an answer.
     #[must_use]
     pub fn with_keepalive(mut self, idle: Option<Duration>) -> Self {
-        self.keepalive = idle.map(|idle| idle.max(Duration::from_secs(1)));
+        self.keepalive = idle;
         self
     }
 
-    /// How long the peer may leave bytes or keep-alive questions unanswered before reads and writes fail. Default 60 s.
+    /// How long the peer may leave bytes or keep-alive questions unanswered before reads and writes fail, from 1 s to
+    /// 98,301 s. Default 60 s. A peer that is silent anyway is lost within this and the time of
+    /// [`with_keepalive`](Self::with_keepalive).
     #[must_use]
     pub fn with_dead_after(mut self, dead_after: Duration) -> Self {
-        self.dead_after = dead_after.max(Duration::from_secs(1));
+        self.dead_after = dead_after;
         self
     }
 
@@ -104,20 +113,40 @@ impl TcpConfig {
         self
     }
 
+    fn check(&self) -> Result<(), CarrierError> {
+        let refuse = |action: &'static str, cause: String| Err(CarrierError::new(ErrorKind::Config, action, cause));
+        if let Some(idle) = self.keepalive
+            && (!(SECOND..=KEEPALIVE_MAX).contains(&idle) || idle.subsec_nanos() != 0)
+        {
+            return refuse(
+                "set keepalive",
+                format!("{idle:?} is not in whole seconds from {SECOND:?} to {KEEPALIVE_MAX:?}"),
+            );
+        }
+        let dead_after_max = PROBES * KEEPALIVE_MAX;
+        if !(SECOND..=dead_after_max).contains(&self.dead_after) {
+            return refuse(
+                "set dead_after",
+                format!("{:?} is not from {SECOND:?} to {dead_after_max:?}", self.dead_after),
+            );
+        }
+        Ok(())
+    }
+
     /// Sets the options on `stream`, whichever end opened it.
     ///
     /// # Errors
-    /// If the system refuses an option; `Config` if it does not know the congestion control.
+    /// If the system refuses an option; `Config` if it does not know the congestion control, or a time is out of range.
     pub fn apply(&self, stream: &TcpStream) -> Result<(), CarrierError> {
+        self.check()?;
         let set = || -> io::Result<()> {
             stream.set_nodelay(self.nodelay)?;
             let socket = SockRef::from(stream);
             if let Some(idle) = self.keepalive {
-                let probes: u32 = 3;
-                let interval = (self.dead_after / probes).max(Duration::from_secs(1));
+                let interval = (self.dead_after / PROBES).max(SECOND);
                 let keepalive = TcpKeepalive::new().with_time(idle);
                 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
-                let keepalive = keepalive.with_interval(interval).with_retries(probes);
+                let keepalive = keepalive.with_interval(interval).with_retries(PROBES);
                 #[cfg(not(any(
                     target_os = "linux",
                     target_os = "android",
@@ -167,13 +196,14 @@ impl TcpConfig {
 /// Every address of a name is tried in turn; each gets its share of the time that is left.
 ///
 /// # Errors
-/// `Dns`, `Refused`, `TimedOut` or `Io`, with the address in the message.
+/// `Dns`, `Refused`, `TimedOut` or `Io`, with the address in the message; `Config` for settings out of their range.
 pub async fn connect(address: &str, config: &TcpConfig) -> Result<Stream, CarrierError> {
     let (stream, peer) = connect_raw(address, config).await?;
     Ok(config.guard(stream, peer))
 }
 
 pub(crate) async fn connect_raw(address: &str, config: &TcpConfig) -> Result<(TcpStream, SocketAddr), CarrierError> {
+    config.check()?;
     let deadline = Instant::now() + config.connect_timeout;
     let addresses = resolve(address, deadline).await?;
     let mut last = None;
@@ -242,6 +272,7 @@ impl Listener {
     /// # Errors
     /// `Dns`, `AddressInUse`, `Config` or `Io`, with the address in the message.
     pub async fn bind(address: &str, config: TcpConfig) -> Result<Self, CarrierError> {
+        config.check()?;
         let mut last = None;
         for addr in resolve(address, Instant::now() + config.connect_timeout).await? {
             match Self::bind_one(addr, &config) {

@@ -1,8 +1,18 @@
 //! Octets of a capture to readable units, without a connection.
+//!
+//! [`Inspector`] cuts a recorded stream into units. [`InspectedSegment`] takes a segment of the Simple Messaging Protocol apart, and
+//! [`capture`] with [`find`] gets them out of pcap and pcapng files.
 
-use bytes::{Bytes, BytesMut};
+pub mod capture;
+mod packet;
+mod segment;
+
+pub use packet::{Datagram, Found, Unreadable, find};
+pub use segment::{InspectedFault, InspectedRecord, InspectedSegment};
+
+use bytes::Bytes;
 use smp_framing::Unit;
-use smp_framing::wire::Decoder;
+use smp_framing::wire::{Decoder, ReceiveBuffer};
 use std::collections::VecDeque;
 
 /// Cuts a stream of the Streaming Message Protocol into its units, however its octets are handed in.
@@ -19,7 +29,7 @@ use std::collections::VecDeque;
 /// ```
 #[derive(Debug, Default)]
 pub struct Inspector {
-    buffer: BytesMut,
+    buffer: ReceiveBuffer,
     offset: u64,
     units: VecDeque<InspectedUnit>,
 }
@@ -67,7 +77,7 @@ impl Inspector {
 
     /// Takes more octets. Holds at most one unfinished unit beside the units not taken yet.
     pub fn feed(&mut self, octets: &[u8]) {
-        self.buffer.extend_from_slice(octets);
+        self.buffer.incoming().extend_from_slice(octets);
         let decoder = Decoder::new(Decoder::UNIT_LEN_MAX);
         loop {
             let before = self.buffer.len();
@@ -87,7 +97,7 @@ impl Inspector {
     /// How the octets ended.
     #[must_use]
     pub fn finish(&self) -> End {
-        match Decoder::missing_len(&self.buffer) {
+        match self.buffer.missing_len() {
             0 => End::Clean,
             missing_len => End::Incomplete { missing_len, left_len: self.buffer.len() },
         }

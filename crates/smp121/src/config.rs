@@ -9,26 +9,26 @@ use std::time::Duration;
 pub struct Limits {
     /// Peers remembered. Default 4,096, at least 4. A quarter is for peers that have not proved their address; the longest
     /// idle one makes room, and where all are busy a newcomer's datagrams are dropped.
-    //= SMP121-L1
+    //= SMP121-L3
     pub peers_max: usize,
     /// Mailslots remembered for one peer, of ours and of the peer's each. Default 256.
-    //= SMP121-L2
+    //= SMP121-L4
     pub mailslots_per_peer_max: usize,
     /// Mailslots that can be defined. Default 1,024, at most 65,535.
     pub mailslots_max: usize,
     /// Requests that wait in one mailslot, whole or in part, beside the one next in turn of each peer. Default 64. Those
     /// beyond it are dropped, and come again.
-    //= SMP121-L3
+    //= SMP121-L2
     pub mailslot_queue_max: usize,
     /// Octets of requests of one peer that are put together or wait. Default 4 MiB; a mailslot can take messages of half
     /// of it.
-    //= SMP121-L4
+    //= SMP121-L5
     pub peer_assembly_len_max: usize,
     /// The same for all peers. Default 64 MiB.
-    //= SMP121-L5
+    //= SMP121-L6
     pub assembly_len_max: usize,
     /// Gaps in one message that is put together. Default 64. A part that would make one more is dropped.
-    //= SMP121-L6
+    //= SMP121-L7
     pub gaps_max: usize,
     /// Octets charged for each run of octets behind a gap. Default 128.
     pub fragment_overhead_len: usize,
@@ -41,10 +41,10 @@ pub struct Limits {
     /// Octets of sent replies kept for one peer until it acknowledges them. Default 64 MiB; the newest is always kept.
     pub replies_len_max: usize,
     /// Name requests of one peer that are answered in a second, with a burst of twice that. Default 10.
-    //= SMP121-L7
+    //= SMP121-L8
     pub name_requests_per_second: u32,
     /// Resets sent in a second to all peers together. Default 100.
-    //= SMP121-L8
+    //= SMP121-L9
     pub resets_per_second: u32,
     /// Octets in flight to one peer. Default 4 MiB, at least two segments. Congestion control stays below it.
     pub flight_len_max: usize,

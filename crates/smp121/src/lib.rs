@@ -5,6 +5,7 @@
 //! - [`wire`]: what the octets say.
 //! - [`machine`]: what may be said now. [`machine::EndpointMachine`] is one endpoint without I/O.
 //! - [`Profile`]: how to treat a peer, as data.
+//! - [`inspect`]: segments taken apart for people.
 //! - With feature `tokio`: [`Endpoint`] and what it gives.
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ mod config;
 #[cfg(feature = "tokio")]
 mod driver;
 mod error;
+pub mod inspect;
 pub mod machine;
 mod profile;
 pub mod wire;

@@ -59,7 +59,8 @@ impl Profile {
     };
 
     /// RDOS, the one deployed implementation: one segment a message, no acknowledgement of parts, never `Busy` (it stops its
-    /// kernel), at least 3 s before anything is repeated (a repeated request that is at work is run twice).
+    /// kernel), at least 3 s before anything is repeated (a repeated request that is at work is run twice), one request at a
+    /// time to a mailslot (of several that it has to take again after a restart it loses octets).
     pub const RDOS: Self = Self {
         name: "rdos",
         echoes_name: true,
@@ -72,7 +73,7 @@ impl Profile {
         rto_initial: Duration::from_secs(3),
         backoff_max: 3,
         rto_per_request: true,
-        outstanding_max: 16,
+        outstanding_max: 1,
     };
 
     /// The preset of this word: `spec` or `rdos`.

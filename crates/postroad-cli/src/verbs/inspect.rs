@@ -1,11 +1,13 @@
-//! `postroad inspect`: octets to units. The decoding is the library's.
+//! `postroad inspect`: octets to units and segments. The decoding is the library's.
+
+mod segments;
 
 use crate::args::Inspect;
 use crate::failure::Failure;
 use crate::parts::hex;
 use crate::talk::{Talk, data_line};
 use postroad::escape;
-use postroad::inspect::{End, InspectedUnit, Inspector};
+use postroad::inspect::{End, InspectedSegment, InspectedUnit, Inspector};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,26 +15,75 @@ use std::io::{self, Read};
 const SCHEMA: &str = "postroad-inspect/1";
 
 pub(crate) fn run(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
+    match verb.protocol.as_str() {
+        "smp121" => run_segments(verb, talk),
+        // The argument parser lets no third one through.
+        _ => run_units(verb, talk),
+    }
+}
+
+fn run_units(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
+    if verb.source.is_some() {
+        return Err(Failure::usage(
+            "--source and --destination do not fit here",
+            "only the checksum of smp121 covers addresses",
+        )
+        .with_fix("leave them out, or add --protocol smp121"));
+    }
     let mut inspector = Inspector::new();
-    match (&verb.hex, &verb.file) {
-        (Some(text), _) => {
+    match &verb.hex {
+        Some(text) => {
             inspector.feed(&octets_of(text)?);
             show_units(&mut inspector, talk)?;
         }
-        (None, Some(path)) if path.as_os_str() == "-" => {
-            feed_all(io::stdin().lock(), "standard input", &mut inspector, talk)?
+        None => {
+            let (source, shown) = source_of(verb)?;
+            feed_all(source, &shown, &mut inspector, talk)?;
         }
-        (None, Some(path)) => {
-            let shown = format!("`{}`", escape::text(&path.to_string_lossy()));
-            let file = File::open(path).map_err(|error| {
-                Failure::file(format!("could not read {shown}"), &error)
-                    .with_fix("give the path of a file with the octets, or --hex with the octets themselves")
-            })?;
-            feed_all(file, &shown, &mut inspector, talk)?;
-        }
-        (None, None) => return Err(Failure::usage("nothing to inspect", "neither --hex nor a file was given")),
     }
     show_end(inspector.finish(), talk)
+}
+
+fn run_segments(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
+    let Some(text) = &verb.hex else {
+        if verb.source.is_some() {
+            return Err(Failure::usage(
+                "--source and --destination do not fit here",
+                "a capture has the addresses of its packets",
+            )
+            .with_fix("leave them out, or give one segment with --hex"));
+        }
+        let (source, shown) = source_of(verb)?;
+        return segments::show_capture(source, &shown, talk);
+    };
+    let octets = octets_of(text)?;
+    let segment = match (verb.source, verb.destination) {
+        (Some(source), Some(destination)) if source.is_ipv4() != destination.is_ipv4() => {
+            return Err(Failure::usage(
+                "--source and --destination do not go together",
+                format!("{source} and {destination} are of different IP versions"),
+            ));
+        }
+        (Some(source), Some(destination)) => InspectedSegment::between(&octets, source, destination),
+        _ => InspectedSegment::bare(&octets),
+    };
+    segments::show_bare(&segment, talk)
+}
+
+/// The file or standard input, and its name for people.
+fn source_of(verb: &Inspect) -> Result<(Box<dyn Read>, String), Failure> {
+    let Some(path) = &verb.file else {
+        return Err(Failure::usage("nothing to inspect", "neither --hex nor a file was given"));
+    };
+    if path.as_os_str() == "-" {
+        return Ok((Box::new(io::stdin().lock()), "standard input".to_owned()));
+    }
+    let shown = format!("`{}`", escape::text(&path.to_string_lossy()));
+    let file = File::open(path).map_err(|error| {
+        Failure::file(format!("could not read {shown}"), &error)
+            .with_fix("give the path of a file with the octets, or --hex with the octets themselves")
+    })?;
+    Ok((Box::new(io::BufReader::new(file)), shown))
 }
 
 fn feed_all(mut source: impl Read, shown: &str, inspector: &mut Inspector, talk: &Talk) -> Result<(), Failure> {

@@ -15,5 +15,6 @@ mod inspecting;
 mod mailslots;
 mod messages;
 mod papers;
+mod segments;
 mod support;
 mod usage;

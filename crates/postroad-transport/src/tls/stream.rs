@@ -10,6 +10,10 @@ use tokio_rustls::TlsStream;
 use super::errors;
 use super::first::FirstBytes;
 
+/// Encrypted bytes that wait for the socket at most, and so what one system call can take. The library's own 64 KiB cut a
+/// piece of 64 KiB and its header into two calls and two packets.
+const SEND_LEN_MAX: usize = 128 * 1024;
+
 /// A TLS connection over `S`, after the handshake.
 ///
 /// Writes are collected into records: flush when the peer should see them. Shutting down sends the close of TLS.
@@ -20,7 +24,11 @@ pub struct Stream<S> {
 }
 
 impl<S> Stream<S> {
-    pub(super) fn new(tls: TlsStream<FirstBytes<S>>, address: &str) -> Self {
+    pub(super) fn new(mut tls: TlsStream<FirstBytes<S>>, address: &str) -> Self {
+        match &mut tls {
+            TlsStream::Client(tls) => tls.get_mut().1.set_buffer_limit(Some(SEND_LEN_MAX)),
+            TlsStream::Server(tls) => tls.get_mut().1.set_buffer_limit(Some(SEND_LEN_MAX)),
+        }
         Self { tls, address: address.into() }
     }
 

@@ -1,46 +1,31 @@
 //! Between tungstenite and the rest: the socket as it sees it, and its errors as we say them.
 
 use std::io::{self, Read, Write};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::outgoing::Outgoing;
 use crate::error::{CarrierError, ErrorKind};
 
-/// The socket as tungstenite sees it: reads come from it, control frames join the queue.
-pub(super) struct Io<'a, 'b, S> {
-    pub(super) io: &'a mut S,
-    pub(super) cx: &'a mut Context<'b>,
-    pub(super) out: &'a mut Outgoing,
-    pub(super) tail: &'a mut Bytes,
-    pub(super) may_read: bool,
+/// The socket as tungstenite sees it: control frames come from it one at a time, and what it writes joins the queue.
+pub(super) struct Io<'s, 'o> {
+    pub(super) source: &'s [u8],
+    /// The peer ended the stream.
+    pub(super) ended: bool,
+    pub(super) out: &'o mut Outgoing,
 }
 
-impl<S: AsyncRead + Unpin> Read for Io<'_, '_, S> {
+impl Read for Io<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if !self.tail.is_empty() {
-            let count = self.tail.len().min(buf.len());
-            self.tail.split_to(count).copy_to_slice(buf.get_mut(..count).unwrap_or_default());
-            return Ok(count);
-        }
-        if !self.may_read {
+        if self.source.is_empty() && !self.ended {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let mut buf = ReadBuf::new(buf);
-        match Pin::new(&mut *self.io).poll_read(self.cx, &mut buf) {
-            Poll::Ready(Ok(())) => Ok(buf.filled().len()),
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        self.source.read(buf)
     }
 }
 
-impl<S> Write for Io<'_, '_, S> {
+impl Write for Io<'_, '_> {
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
         self.out.write(frame)
     }
@@ -64,12 +49,15 @@ pub(super) fn explain(error: WsError) -> (CarrierError, Option<CloseCode>) {
             (CarrierError::new(ErrorKind::Truncated, "read from", cause).remedy_is(remedy), None)
         }
         WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
-            let cause = format!("peer sent {size} bytes in one message or frame, the limit is {max_size}");
+            let cause = format!("peer began a message or frame of {size} bytes, the limit is {max_size}");
             let remedy = "send smaller messages, or raise message_len_max and frame_len_max";
             (CarrierError::new(ErrorKind::Limit, "read from", cause).remedy_is(remedy), Some(CloseCode::Size))
         }
-        // Only text messages are checked for UTF-8, and close reasons.
-        WsError::Utf8(_) => (text_refused(), Some(CloseCode::Unsupported)),
+        // Text messages do not get that far.
+        WsError::Utf8(_) => {
+            let cause = "peer closed the WebSocket with a reason that is not UTF-8";
+            (CarrierError::new(ErrorKind::Protocol, "read from", cause), Some(CloseCode::Invalid))
+        }
         error => {
             let cause = format!("peer broke the WebSocket protocol: {error}");
             (CarrierError::new(ErrorKind::Protocol, "read from", cause).caused_by(error), Some(CloseCode::Protocol))

@@ -103,7 +103,6 @@ impl ClientConfig {
     fn check(&self, response: &Response, key: &str) -> Result<Option<String>, CarrierError> {
         let headers = response.headers();
         let status = response.status();
-        let refuse = |kind, cause: String| Err(CarrierError::new(kind, ACTION, cause));
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let sent_origin = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("origin"));
             let kind = match status {
@@ -111,31 +110,45 @@ impl ClientConfig {
                 StatusCode::FORBIDDEN if sent_origin => ErrorKind::OriginRefused,
                 _ => ErrorKind::Handshake,
             };
-            return refuse(kind, format!("server answered {} instead of opening a WebSocket", status));
+            let error =
+                CarrierError::new(kind, ACTION, format!("server answered {status} instead of opening a WebSocket"));
+            return Err(match (kind, status.as_u16()) {
+                (ErrorKind::Handshake, 300..=399) => {
+                    error.remedy_is("redirects are not followed: use the address it leads to")
+                }
+                (ErrorKind::Handshake, 401 | 403 | 407) => {
+                    error.remedy_is("send the credentials that it wants as a header")
+                }
+                (ErrorKind::Handshake, _) => {
+                    error.remedy_is("check host, port and path: no WebSocket was opened there")
+                }
+                _ => error,
+            });
         }
+        let refuse_odd = |cause: &'static str| {
+            let remedy = "check host and port; a proxy or cache in between may have answered in its place";
+            Err(CarrierError::new(ErrorKind::Handshake, ACTION, cause).remedy_is(remedy))
+        };
         if !has_token(headers, "Upgrade", "websocket") || !has_token(headers, "Connection", "upgrade") {
-            return refuse(ErrorKind::Handshake, "the answer of the server names no upgrade to WebSocket".to_owned());
+            return refuse_odd("server agreed to switch protocols, but not to WebSocket");
         }
         let accept = headers.get("Sec-WebSocket-Accept").map(HeaderValue::as_bytes);
         if accept != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
-            return refuse(
-                ErrorKind::Handshake,
-                "the answer of the server does not fit the key that was sent".to_owned(),
-            );
+            return refuse_odd("server answered with a proof that does not fit the key it was sent");
         }
         if headers.contains_key("Sec-WebSocket-Extensions") {
-            return refuse(ErrorKind::Handshake, "server switched on an extension that was not asked for".to_owned());
+            return refuse_odd("server switched on a WebSocket extension that was not asked for");
         }
         let chosen = headers.get("Sec-WebSocket-Protocol").map(|value| String::from_utf8_lossy(value.as_bytes()));
         match (&self.protocol, chosen) {
             (None, None) => Ok(None),
             (Some(asked), Some(chosen)) if *asked == chosen => Ok(Some(asked.clone())),
             (asked, chosen) => {
-                let chosen = chosen.map(|chosen| printable(&chosen));
-                refuse(
-                    ErrorKind::NoCommonProtocol,
-                    format!("asked for sub-protocol {asked:?}, server chose {chosen:?}"),
-                )
+                let asked = asked.as_ref().map_or("no sub-protocol".to_owned(), |name| format!("sub-protocol {name}"));
+                let chosen = chosen.map_or("none".to_owned(), |name| printable(&name));
+                let cause = format!("asked for {asked}, server chose {chosen}");
+                Err(CarrierError::new(ErrorKind::NoCommonProtocol, ACTION, cause)
+                    .remedy_is("ask for a WebSocket sub-protocol that the server speaks, or for none"))
             }
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use super::frame::CONTROL_LEN_MAX;
 use crate::error::{CarrierError, ErrorKind};
 
 /// Limits and sizes of one WebSocket. All in bytes unless they are times.
@@ -26,7 +27,7 @@ impl Default for Limits {
             read_buffer_len: 8 * 1024,
             write_buffer_len: 64 * 1024,
             write_buffer_len_max: 2 * 1024 * 1024,
-            payload_len_max: 64 * 1024,
+            payload_len_max: 128 * 1024,
             message_len_max: 4 * 1024 * 1024,
             frame_len_max: 1024 * 1024,
             head_len_max: 16 * 1024,
@@ -37,8 +38,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bytes asked of the socket in one read, allocated per connection. Default 8 KiB; larger ones help large messages
-    /// and cost small ones.
+    /// A reader with less room than this is served from a buffer of this size, which is allocated then and stays; one with
+    /// more room has the socket read straight into its own. Default 8 KiB.
     #[must_use]
     pub fn with_read_buffer_len(mut self, len: usize) -> Self {
         self.read_buffer_len = len;
@@ -61,7 +62,8 @@ impl Limits {
         self
     }
 
-    /// Payload of one outgoing message at most; a longer write becomes several. Default 64 KiB.
+    /// Payload of one outgoing message at most; a longer write becomes several. Default 128 KiB, which
+    /// holds what a protocol writes at a time, a piece of 64 KiB and its headers; an end keeps a buffer for one such message.
     #[must_use]
     pub fn with_payload_len_max(mut self, len: usize) -> Self {
         self.payload_len_max = len;
@@ -69,15 +71,15 @@ impl Limits {
     }
 
     /// Payload of one incoming message at most, its fragments together. Default 4 MiB. A peer that sends more is closed
-    /// with code 1009.
+    /// with code 1009. Costs no memory: payload goes on as it comes, so a message that turns out too long was read in
+    /// part.
     #[must_use]
     pub fn with_message_len_max(mut self, len: usize) -> Self {
         self.message_len_max = len;
         self
     }
 
-    /// Payload of one incoming frame at most. Default 1 MiB. Address space for a frame is set aside when its header
-    /// comes, memory is used as its bytes come.
+    /// Payload of one incoming frame at most. Default 1 MiB. Costs no memory: payload goes on as it comes.
     #[must_use]
     pub fn with_frame_len_max(mut self, len: usize) -> Self {
         self.frame_len_max = len;
@@ -132,14 +134,14 @@ impl Limits {
         Ok(())
     }
 
-    /// For tungstenite, which here writes nothing but control frames, and those into our buffer.
+    /// For tungstenite, which here reads nothing but control frames, and writes nothing else, and that into our buffer.
     pub(super) fn for_tungstenite(&self) -> WebSocketConfig {
         WebSocketConfig::default()
-            .read_buffer_size(self.read_buffer_len)
+            .read_buffer_size(CONTROL_LEN_MAX)
             .write_buffer_size(0)
             .max_write_buffer_size(64 * 1024)
-            .max_message_size(Some(self.message_len_max))
-            .max_frame_size(Some(self.frame_len_max))
+            .max_message_size(Some(CONTROL_LEN_MAX))
+            .max_frame_size(Some(CONTROL_LEN_MAX))
     }
 }
 
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_write_buffer_must_hold_a_message() {
-        let fits = 64 * 1024 + 64 * 1024 + 1024;
+        let fits = 64 * 1024 + 128 * 1024 + 1024;
         assert!(Limits::default().with_write_buffer_len_max(fits).check().is_ok());
         assert!(Limits::default().with_write_buffer_len_max(fits - 1).check().is_err());
         assert!(Limits::default().with_payload_len_max(0).check().is_err());

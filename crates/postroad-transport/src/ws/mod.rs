@@ -5,15 +5,19 @@
 //! without it is an error ([`ErrorKind::Truncated`](crate::ErrorKind::Truncated)). There is no half-close: after a
 //! shutdown nothing can be written, and what the peer sent before it closed can still be read.
 //!
-//! Handshake parsing, incoming frames and control frames are tungstenite's. Outgoing frames are laid out here, once,
-//! straight into the buffer that the socket is written from.
+//! Handshake parsing, frame headers, control frames and the close handshake are tungstenite's. Payload does not pass through
+//! it: incoming frames are undone where they lie in the reader's buffer, outgoing ones are laid out once, straight into the
+//! buffer that the socket is written from.
 //!
 //! A server refuses browser pages of other origins unless they are allowed by name; programs send no `Origin` and pass.
 
 mod adapter;
 mod client;
 mod config;
+mod frame;
 mod head;
+mod held;
+mod incoming;
 mod origin;
 mod outgoing;
 mod server;

@@ -181,7 +181,8 @@ impl Server {
                     .remedy_is("this port serves WebSocket only"),
             });
         }
-        let mut response = create_response(&request).map_err(|error| bad(format!("{error}")))?;
+        let mut response = create_response(&request)
+            .map_err(|error| bad(format!("the request does not ask for a WebSocket as it should: {error}")))?;
         self.check_path(&request)?;
         if !self.config.origins.allow(request.headers()) {
             let origin = request.headers().get("Origin").map(|origin| String::from_utf8_lossy(origin.as_bytes()));

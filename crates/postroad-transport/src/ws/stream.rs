@@ -1,27 +1,28 @@
 //! An open WebSocket as a byte stream.
 
+mod reading;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
-use tokio_tungstenite::tungstenite::error::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketContext};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketContext};
 
-use super::adapter::{Io, explain, text_refused};
+use super::adapter::Io;
 use super::config::Limits;
-use super::outgoing::{Header, Outgoing};
+use super::frame::Header;
+use super::held::Held;
+use super::incoming::Incoming;
+use super::outgoing::Outgoing;
 use crate::error::{CarrierError, ErrorKind, printable};
 
 /// Writes of a server from this size on go to the socket without being copied first.
 const DIRECT_LEN_MIN: usize = 4 * 1024;
 /// Slices of a vectored write that are looked at in one call.
 const SLICES_MAX: usize = 16;
-/// Messages without payload taken in one poll before other tasks get their turn.
-const EMPTY_MAX: usize = 64;
 
 /// A WebSocket over `S` as a byte stream. See the [module](super) for what becomes of message boundaries and ends.
 ///
@@ -29,15 +30,14 @@ const EMPTY_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Stream<S> {
     io: S,
+    /// Acts on control frames, and knows how far the closing has come.
     context: WebSocketContext,
     role: Role,
     limits: Limits,
     address: Box<str>,
     protocol: Option<Box<str>>,
-    /// Frames that came together with the head of the handshake.
-    tail: Bytes,
-    /// Payload that came and was not read yet.
-    incoming: Bytes,
+    incoming: Incoming,
+    held: Held,
     out: Outgoing,
     end: End,
     closing: Closing,
@@ -77,52 +77,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     ) -> Self {
         Self {
             io,
-            // Not `from_partially_read`: a read buffer made that way forgets how large it was meant to be, and is then
-            // allocated anew, and small, for almost every frame.
             context: WebSocketContext::new(role, Some(limits.for_tungstenite())),
-            tail: tail.into(),
             role,
-            limits,
             address: address.into(),
             protocol: protocol.map(Into::into),
-            incoming: Bytes::new(),
-            out: Outgoing::new(limits.write_buffer_len_max),
+            incoming: Incoming::new(role, &limits),
+            held: Held::new(tail),
+            limits,
+            out: Outgoing::new(&limits),
             end: End::Open,
             closing: Closing::No,
             reader: None,
             writer: None,
             closer: None,
         }
-    }
-
-    /// Makes `incoming` non-empty or `end` not open.
-    fn poll_incoming(&mut self, cx: &mut Context<'_>, may_read: bool) -> Poll<()> {
-        for _ in 0..EMPTY_MAX {
-            if !self.incoming.is_empty() || !matches!(self.end, End::Open) {
-                return Poll::Ready(());
-            }
-            let mut io = Io { io: &mut self.io, cx, out: &mut self.out, tail: &mut self.tail, may_read };
-            match self.context.read(&mut io) {
-                Ok(Message::Binary(payload)) => self.incoming = payload,
-                Ok(Message::Text(_)) => self.fail(cx, text_refused(), CloseCode::Unsupported),
-                Ok(Message::Close(frame)) => self.on_close(cx, frame),
-                Ok(_) => self.poll_urgent(cx),
-                Err(WsError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.poll_urgent(cx);
-                    return Poll::Pending;
-                }
-                Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => self.end = End::Clean,
-                Err(error) => {
-                    let (error, code) = explain(error);
-                    match code {
-                        Some(code) => self.fail(cx, error, code),
-                        None => self.end = End::Failed(error.at(&self.address)),
-                    }
-                }
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// The peer closed: its code says whether that is an end or a failure. The answer is queued by tungstenite.
@@ -135,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             }
             _ => End::Clean,
         };
-        let mut io = Io { io: &mut self.io, cx, out: &mut self.out, tail: &mut self.tail, may_read: false };
+        let mut io = Io { source: &[], ended: false, out: &mut self.out };
         // Puts the answer into the queue. "Closed" is what tungstenite then reports, and what we know already.
         let _ = self.context.flush(&mut io);
         self.poll_urgent(cx);
@@ -149,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             _ => "protocol error",
         };
         self.end = End::Failed(error.at(&self.address));
-        let mut io = Io { io: &mut self.io, cx, out: &mut self.out, tail: &mut self.tail, may_read: false };
+        let mut io = Io { source: &[], ended: false, out: &mut self.out };
         let _ = self.context.close(&mut io, Some(CloseFrame { code, reason: reason.into() }));
         self.poll_urgent(cx);
     }
@@ -253,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 
     /// Waits for the peer's close, or for data that somebody else must take first, or for the time to be up.
     fn poll_peer_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let came = self.poll_incoming(cx, true);
+        let came = self.poll_held(cx);
         // A reader in another task has lost its place at the socket; woken, it takes it again, or sees what came.
         wake_other(&mut self.reader, cx);
         if came.is_ready() {
@@ -278,37 +246,6 @@ impl<S> Stream<S> {
     /// The sub-protocol both ends agreed on, if any.
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let mut moved = 0;
-        while buf.remaining() > 0 {
-            // After the first bytes only what is in memory already is taken, without another system call.
-            let ready = this.poll_incoming(cx, moved == 0);
-            if ready.is_pending() && moved == 0 {
-                remember(&mut this.reader, cx, true);
-                return Poll::Pending;
-            }
-            if this.incoming.is_empty() {
-                break;
-            }
-            let count = this.incoming.len().min(buf.remaining());
-            buf.put_slice(this.incoming.get(..count).unwrap_or_default());
-            this.incoming.advance(count);
-            if this.incoming.is_empty() {
-                // Lets go of the read buffer, which can then be used again in place.
-                this.incoming = Bytes::new();
-            }
-            moved += count;
-        }
-        wake_other(&mut this.closer, cx);
-        match &this.end {
-            End::Failed(error) if moved == 0 => Poll::Ready(Err(error.clone().into())),
-            _ => Poll::Ready(Ok(())),
-        }
     }
 }
 
@@ -340,7 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if matches!(this.closing, Closing::No) {
-            let mut io = Io { io: &mut this.io, cx, out: &mut this.out, tail: &mut this.tail, may_read: false };
+            let mut io = Io { source: &[], ended: false, out: &mut this.out };
             // Queues our close; a peer that closed first has its answer queued already.
             let _ = this.context.close(&mut io, Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }));
             this.closing = Closing::Sent(Box::pin(tokio::time::sleep(this.limits.close_timeout)));
@@ -364,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
                     }
                 }
             }
-            this.closing = if this.incoming.is_empty() { Closing::Below } else { Closing::Done };
+            this.closing = if this.held.is_empty() { Closing::Below } else { Closing::Done };
         }
         if matches!(this.closing, Closing::Below) {
             // The far end may have closed the socket by now, which is what we want as well.

@@ -13,6 +13,7 @@
 mod accept;
 #[cfg(target_os = "linux")]
 mod datagrams;
+mod dead_network;
 mod every_carrier;
 mod handshakes;
 mod memory_datagrams;

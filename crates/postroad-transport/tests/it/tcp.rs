@@ -75,3 +75,33 @@ async fn an_address_in_use_is_named() {
     assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
     assert!(error.to_string().contains(&address), "{error}");
 }
+
+#[tokio::test]
+async fn times_that_the_kernel_cannot_keep_are_refused_not_bent() {
+    async fn outcome(config: TcpConfig) -> Result<(), CarrierError> {
+        let listener = tcp::Listener::bind("127.0.0.1:0", TcpConfig::default()).await.unwrap();
+        let connected = tcp::connect(&listener.local_addr().to_string(), &config).await.map(drop);
+        let bound = tcp::Listener::bind("127.0.0.1:0", config).await.map(drop);
+        assert_eq!(connected.is_ok(), bound.is_ok());
+        connected
+    }
+    let keepalive = |idle| TcpConfig::default().with_keepalive(Some(idle));
+    let dead_after = |time| TcpConfig::default().with_dead_after(time);
+    let (second, least) = (Duration::from_secs(1), Duration::from_nanos(1));
+    let (longest, longest_dead) = (Duration::from_secs(32_767), Duration::from_secs(98_301));
+    for config in [keepalive(second), keepalive(longest), dead_after(second), dead_after(longest_dead)] {
+        outcome(config.clone()).await.unwrap_or_else(|error| panic!("{config:?}: {error}"));
+    }
+    for (config, setting) in [
+        (keepalive(second - least), "keepalive"),
+        (keepalive(second + least), "keepalive"),
+        (keepalive(Duration::ZERO), "keepalive"),
+        (keepalive(longest + second), "keepalive"),
+        (dead_after(second - least), "dead_after"),
+        (dead_after(longest_dead + least), "dead_after"),
+    ] {
+        let error = outcome(config.clone()).await.expect_err("must be refused");
+        assert_eq!(error.kind(), ErrorKind::Config, "{config:?}: {error}");
+        assert!(error.to_string().contains(setting), "{error}");
+    }
+}

@@ -1,11 +1,16 @@
 //! Whom TLS lets in, and what it says to the others.
 
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use postroad_transport::dev_certs::{DevCa, Identity};
 use postroad_transport::tls::{Client, ClientAuth, ClientConfig, Server, ServerConfig, Stream};
 use postroad_transport::{CarrierError, ErrorKind, memory};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 use crate::support::{ca, random_bytes, soon, tls_client, tls_server};
 
@@ -194,7 +199,7 @@ async fn a_close_is_an_end_and_a_cut_is_an_error() {
     drop(client);
     let error = soon(server.read_to_end(&mut Vec::new())).await.unwrap_err();
     assert_eq!(CarrierError::from_io(&error).unwrap().kind(), ErrorKind::Truncated, "{error}");
-    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     assert!(error.to_string().contains("the client: peer ended the connection without closing TLS"), "{error}");
 }
 
@@ -270,4 +275,55 @@ async fn a_development_ca_can_be_written_down_and_read_again() {
     let other = DevCa::generate().unwrap();
     assert_eq!(DevCa::from_pem(ca().certificate_pem(), other.key_pem()).unwrap_err().kind(), ErrorKind::Config);
     assert_eq!(ca().issue_server(&[]).unwrap_err().kind(), ErrorKind::Config);
+}
+
+/// Counts the writes that take something.
+struct Counted(DuplexStream, Arc<AtomicUsize>);
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn a_piece_of_64_kib_and_its_header_leave_in_one_write() {
+    let (near, far) = tokio::io::duplex(256 * 1024);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let (tls_client, tls_server) = (tls_client(), tls_server());
+    let client = tls_client.handshake(Counted(near, Arc::clone(&writes)), "localhost:1");
+    let (client, server) = soon(async { tokio::join!(client, tls_server.handshake(far, "peer")) }).await;
+    let (mut client, _server) = (client.unwrap(), server.unwrap());
+    client.flush().await.unwrap();
+    let before = writes.load(Ordering::Relaxed);
+    client.write_all(&vec![7; 64 * 1024 + 30]).await.unwrap();
+    client.flush().await.unwrap();
+    assert_eq!(writes.load(Ordering::Relaxed) - before, 1);
 }

@@ -37,8 +37,9 @@ async fn ends(role: Role, limits: ws::Limits) -> (Ours, Theirs) {
 
 const ROLES: [Role; 2] = [Role::Client, Role::Server];
 
+/// The failure that reading comes to.
 async fn read_kind(ours: &mut Ours) -> ErrorKind {
-    let error = soon(ours.read(&mut [0; 10_000])).await.expect_err("must fail");
+    let error = soon(ours.read_to_end(&mut Vec::new())).await.expect_err("must fail");
     CarrierError::from_io(&error).unwrap_or_else(|| panic!("untyped: {error}")).kind()
 }
 
@@ -56,7 +57,7 @@ async fn close_code(theirs: &mut Theirs) -> CloseCode {
 #[tokio::test]
 async fn another_library_reads_what_we_write_and_we_read_what_it_writes() {
     for role in ROLES {
-        for len in [1, 125, 126, 127, 4095, 4096, 65_535, 65_536, 65_537, 1_000_000] {
+        for len in [1, 125, 126, 127, 4095, 4096, 65_535, 65_536, 131_071, 131_072, 131_073, 1_000_000] {
             let (mut ours, mut theirs) = ends(role, ws::Limits::default()).await;
             let sent = random_bytes(len, len as u64);
             let expected = sent.clone();
@@ -65,7 +66,7 @@ async fn another_library_reads_what_we_write_and_we_read_what_it_writes() {
                 while got.len() < expected.len() {
                     match theirs.next().await.unwrap().unwrap() {
                         Message::Binary(payload) => {
-                            assert!(payload.len() <= 64 * 1024);
+                            assert!(payload.len() <= 128 * 1024);
                             got.extend_from_slice(&payload);
                         }
                         other => panic!("{other:?}"),
@@ -100,6 +101,34 @@ async fn a_fragmented_message_with_a_ping_inside_is_one_row_of_bytes() {
         let mut got = [0; 20];
         soon(ours.read_exact(&mut got)).await.unwrap();
         assert_eq!(&got, b"one message and more");
+    }
+}
+
+#[tokio::test]
+async fn readers_with_little_and_with_much_room_get_the_same_bytes_in_turns() {
+    for role in ROLES {
+        let (mut ours, mut theirs) = ends(role, ws::Limits::default().with_read_buffer_len(100)).await;
+        let sent = random_bytes(300_000, 7);
+        let expected = sent.clone();
+        let peer = tokio::spawn(async move {
+            for piece in sent.chunks(777) {
+                theirs.feed(Message::binary(piece.to_vec())).await.unwrap();
+                theirs.feed(Message::Ping("x".into())).await.unwrap();
+            }
+            theirs.close(None).await.unwrap();
+            while let Some(Ok(_)) = theirs.next().await {}
+        });
+        let mut got = Vec::new();
+        for room in [1, 99, 100, 101, 5000, 3, 70_000].into_iter().cycle() {
+            let mut piece = vec![0; room];
+            match soon(ours.read(&mut piece)).await.unwrap() {
+                0 => break,
+                len => got.extend_from_slice(&piece[..len]),
+            }
+        }
+        assert!(got == expected, "{role:?}");
+        soon(ours.shutdown()).await.unwrap();
+        soon(peer).await.unwrap();
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod bodies;
 mod cancel;
+mod captures;
 mod close;
 mod convention;
 mod files;

@@ -72,10 +72,6 @@ impl Assembly {
         self.prefix.len() + self.runs_len + self.runs.len() * self.overhead_len
     }
 
-    pub(super) const fn total(&self) -> Option<u32> {
-        self.total
-    }
-
     pub(super) fn has_gaps(&self) -> bool {
         !self.runs.is_empty()
     }
@@ -85,7 +81,7 @@ impl Assembly {
     }
 
     /// Takes a part in. Where it overlaps what is here, what is here stays.
-    //= SMP121-W26, SMP121-O5
+    //= SMP121-I12, SMP121-O16
     pub(super) fn take(&mut self, position: Position, octets: &[u8], room: &Room) -> Result<Part, Refused> {
         if let Position::First { total } = position
             && *self.total.get_or_insert(total) != total

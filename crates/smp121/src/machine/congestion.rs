@@ -81,8 +81,8 @@ impl Congestion {
     pub(super) fn on_timeout(&mut self, now: Instant, sent_at: Instant) {
         if self.is_new(sent_at) {
             self.cut(now);
+            self.window_len = self.segment_len;
         }
-        self.window_len = self.segment_len;
     }
 
     /// The path takes shorter segments only.

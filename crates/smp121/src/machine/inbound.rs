@@ -66,7 +66,7 @@ struct Entry {
     is_queued: bool,
     timer_at: Option<Instant>,
     tries: u32,
-    /// When anything of it last came or went, for what is kept only so long.
+    /// When anything of it last came, or its reply was given: it is kept only so long.
     touched_at: Instant,
 }
 
@@ -118,9 +118,15 @@ impl Inbound {
         self.entries.is_empty()
     }
 
+    /// True where a datagram of a reply with this number is, or may be, on its way.
+    pub(super) fn quotes(&self, number: u32) -> bool {
+        let entry = self.next.and_then(|next| self.entries.get(place_near(number, next)));
+        entry.is_some_and(|entry| matches!(entry.stage, Stage::Replying(_)))
+    }
+
     /// The number for a name reply. What is open stays until the number is used: a name request may be an old one, or of
     /// somebody else.
-    //= SMP121-R-K, SMP121-O1, SMP121-A17, SMP121-A18
+    //= SMP121-R-K, SMP121-O14, SMP121-A17, SMP121-A18
     pub(super) fn offer(&mut self, shared: &mut Shared) -> u32 {
         if let Some((number, issued_at)) = self.pending
             && shared.now.saturating_since(issued_at) < PENDING_TIME
@@ -158,7 +164,7 @@ impl Inbound {
     }
 
     /// The peer uses the number it was offered: whatever was before is gone.
-    //= SMP121-R-K, SMP121-A13, SMP121-A14, SMP121-O1
+    //= SMP121-R-K, SMP121-A13, SMP121-A14, SMP121-O14
     fn adopt(&mut self, number: u32, link: &mut Link, shared: &mut Shared) {
         let Some((first, _)) = self.pending else { return };
         if self.next.is_some_and(|next| next + 2 * WINDOW > first) {
@@ -187,7 +193,7 @@ impl Inbound {
     }
 
     /// A place in the mailslot's queue for a request. The next in turn needs none, or a full queue could keep it out.
-    //= SMP121-L3
+    //= SMP121-L2
     fn admit(&mut self, at: u64, shared: &mut Shared) -> Result<(), DropReason> {
         let queue_max = shared.config.limits.mailslot_queue_max;
         let is_next = self.next == Some(at);
@@ -234,7 +240,7 @@ impl Inbound {
             Stage::Replying(transfer) => {
                 // The reply, or some of it, was lost; or this is a mere copy.
                 //= SMP121-R-G, SMP121-A34
-                if transfer.is_sent() && shared.now.saturating_since(transfer.sent_at()) >= link.quiet() {
+                if transfer.is_begun() && shared.now.saturating_since(transfer.sent_at()) >= link.quiet() {
                     transfer.resend_edge();
                     self.queue(at, link);
                 }
@@ -274,33 +280,29 @@ impl Inbound {
         let taken = assembly.take(data.position, data.octets, &room);
         shared.counters.conflicts_count += u64::from(assembly.conflict_count() - conflict_count);
         let offset = assembly.contiguous_len();
-        let total = assembly.total();
         if taken == Ok(Part::Whole) {
             let message = core::mem::take(assembly).into_message();
             entry.stage = Stage::Waiting(message);
             entry.total = offset;
             entry.copies_count = 1;
-            entry.timer_at = None;
         } else {
             entry.is_in_parts = true;
-            entry.timer_at = Some(shared.now + shared.config.timing.assembly_idle_timeout);
         }
+        entry.timer_at = Some(shared.now + shared.config.timing.assembly_idle_timeout);
         let after_len = entry.charged_len(limits.fragment_overhead_len);
         charge(before_len, after_len, link, shared);
-        self.acknowledge(at, taken, offset, total, data, link, shared)?;
+        self.acknowledge(at, taken, offset, data, link, shared)?;
         self.advance(shared);
         Ok(())
     }
 
     /// Says what of a request is here.
     //= SMP121-R-C, SMP121-A10
-    #[allow(clippy::too_many_arguments, reason = "what `assemble` found out, in its order")]
     fn acknowledge(
         &mut self,
         at: u64,
         taken: Result<Part, Refused>,
         offset: u32,
-        total: Option<u32>,
         data: &Data<'_>,
         link: &mut Link,
         shared: &Shared,
@@ -309,6 +311,10 @@ impl Inbound {
         let Some(entry) = self.entries.get_mut(at) else { return Ok(()) };
         if let Some(timer_at) = entry.timer_at {
             link.arm(timer_at);
+        }
+        // A part far ahead of a beginning that is not here: the peer has to go back.
+        if taken == Err(Refused::Ahead) && link.profile.acknowledges_parts {
+            link.respond(data.number, data.mailslot, Action::Accepted { offset }, now);
         }
         let delay = match taken? {
             // A request of one segment is acknowledged by its reply. One of several is, if the reply takes its time: the
@@ -321,7 +327,7 @@ impl Inbound {
                 if entry.parts_count >= 2 { core::time::Duration::ZERO } else { timing.part_ack_delay }
             }
         };
-        if !link.profile.acknowledges_parts || total.is_none() {
+        if !link.profile.acknowledges_parts {
             return Ok(());
         }
         if delay.is_zero() {
@@ -341,6 +347,7 @@ impl Inbound {
             match core::mem::replace(&mut entry.stage, Stage::TooLarge) {
                 Stage::Waiting(message) => {
                     entry.stage = Stage::Offered(message);
+                    entry.timer_at = None;
                     self.in_turn = Some(next);
                     uncount(entry, self.mailslot, shared);
                     let turn = Turn::Peer { peer: self.peer, place: next, serial: entry.serial };
@@ -429,7 +436,7 @@ impl Inbound {
             // Of an empty reply, 0 acknowledges the whole.
             //= SMP121-A8
             Action::Accepted { offset } if offset == transfer.total() && transfer.is_sent() => {
-                link.finish(transfer);
+                link.finish(transfer, shared.now);
                 true
             }
             Action::Accepted { offset } => {
@@ -487,7 +494,6 @@ impl Inbound {
         let Some(entry) = self.entries.get_mut(at) else { return false };
         let Stage::Replying(transfer) = &entry.stage else { return false };
         entry.is_queued = transfer.wants_to_send();
-        entry.touched_at = shared.now;
         let is_queued = entry.is_queued;
         if entry.timer_at.is_none() {
             arm_reply(entry, link, shared);
@@ -510,6 +516,12 @@ impl Inbound {
             entry.timer_at = None;
             let is_over = match &mut entry.stage {
                 Stage::Assembling(_) => true,
+                // One in front of it never came. While one is in service, waiting is nothing strange.
+                Stage::Waiting(_) if self.in_turn.is_none() => true,
+                Stage::Waiting(_) => {
+                    entry.timer_at = Some(now + shared.config.timing.assembly_idle_timeout);
+                    false
+                }
                 Stage::Replying(transfer) => {
                     link.on_timeout(transfer, now);
                     if entry.tries < shared.config.timing.reply_tries_max {
@@ -521,6 +533,7 @@ impl Inbound {
                         self.queue(at, link);
                         continue;
                     }
+                    transfer.park();
                     let keep_until = entry.touched_at + shared.config.timing.reply_retention;
                     if keep_until > now {
                         entry.timer_at = Some(keep_until);
@@ -533,6 +546,21 @@ impl Inbound {
                 self.drop_entry(at, link, shared);
             }
         }
+    }
+
+    /// True where something is in flight that nothing would ever send again.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.entries.iter().any(|(_, entry)| {
+            matches!(&entry.stage, Stage::Replying(transfer) if transfer.flight_len() > 0) && entry.timer_at.is_none()
+        })
+    }
+
+    pub(super) fn flight_len(&self) -> usize {
+        let replies = self.entries.iter().map(|(_, entry)| match &entry.stage {
+            Stage::Replying(transfer) => transfer.flight_len(),
+            _ => 0,
+        });
+        replies.sum()
     }
 
     /// When something is due after `now`.

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::ExchangeError;
 use crate::config::Addressing;
 use crate::wire::{self, Action, Data, Direction, Kind, NameReply, PseudoHeader, Segment};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use wirekit::datagram::{PathError, PathErrorKind};
 
@@ -32,7 +32,7 @@ impl EndpointMachine {
         let pseudo = match self.shared.config.addressing {
             Addressing::None => PseudoHeader::None,
             Addressing::Ip => {
-                if source.ip().is_multicast() || source.ip().is_unspecified() || destination.is_multicast() {
+                if is_of_many(source.ip()) || source.ip().is_unspecified() || is_of_many(destination) {
                     return Err(DropReason::Address);
                 }
                 PseudoHeader::between(source.ip(), destination).ok_or(DropReason::Address)?
@@ -90,7 +90,7 @@ impl EndpointMachine {
     }
 
     /// The network says that something did not arrive. Anybody can say so; it counts where it names what is in flight.
-    //= SMP121-O8
+    //= SMP121-O19
     pub(super) fn on_path_error(&mut self, error: &PathError) {
         let Some(key) = self.peers.find(error.destination) else { return };
         let Self { peers, shared, .. } = self;
@@ -98,6 +98,12 @@ impl EndpointMachine {
         peer.on_path_error(error, shared);
         peers.settle(key);
     }
+}
+
+/// A group, or everybody: nobody has an exchange with them.
+fn is_of_many(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 impl Peer {
@@ -109,9 +115,12 @@ impl Peer {
         shared: &mut Shared,
     ) -> Result<(), DropReason> {
         self.link.heard_at = shared.now;
-        let is_bare = matches!(kind, Ok(Kind::Responses));
+        // What is invalid is dropped with all that rides along.
+        //= SMP121-R-J
+        let kind = kind?;
+        let is_bare = matches!(kind, Kind::Responses);
         // Data first: a reply may come together with a reset of its own request.
-        let outcome = kind.map_err(DropReason::from).and_then(|kind| self.on_kind(key, kind, shared));
+        let outcome = self.on_kind(key, kind, shared);
         //= SMP121-A28
         for response in segment.responses.filter_map(|raw| raw.known()) {
             let known = self.on_response(response.number, response.mailslot, response.action, is_bare, shared);
@@ -181,7 +190,7 @@ impl Peer {
         outcome
     }
 
-    //= SMP121-W16, SMP121-L7
+    //= SMP121-W16, SMP121-L8
     fn on_name_request(&mut self, key: PeerKey, name: &[u8], shared: &mut Shared) -> Result<(), DropReason> {
         if !self.link.name_requests.take(shared.now) {
             return Err(DropReason::NameRequestRate);
@@ -212,16 +221,20 @@ impl Peer {
     }
 
     fn on_path_error(&mut self, error: &PathError, shared: &mut Shared) {
-        let Self { remotes, link, .. } = self;
+        let Self { remotes, inbound, link, .. } = self;
+        let number = error.quoted.map(|[a, b, c, d, ..]| u32::from_be_bytes([a, b, c, d]));
         if let PathErrorKind::TooLong { mtu } = error.kind {
             let ip_len = if error.destination.is_ipv4() { 20 } else { 40 };
-            if mtu > 0 {
+            let is_ours = |number| {
+                remotes.iter().flatten().any(|remote| remote.quotes(number))
+                    || inbound.values().any(|inbound| inbound.quotes(number))
+            };
+            if mtu > 0 && number.is_none_or(is_ours) {
                 link.set_segment_len_max(super::num::to_usize(mtu).saturating_sub(ip_len));
             }
             return;
         }
         let is_final = matches!(error.kind, PathErrorKind::ProtocolUnreachable | PathErrorKind::PortUnreachable);
-        let number = error.quoted.map(|[a, b, c, d, ..]| u32::from_be_bytes([a, b, c, d]));
         // A peer that was there a moment ago may be starting anew.
         let is_silent = shared.now.saturating_since(link.heard_at) >= RESTART_TIME;
         for remote in remotes.iter_mut().flatten() {
@@ -243,7 +256,7 @@ impl Shared {
     }
 
     /// Leave to send a reset, or another answer to somebody unknown.
-    //= SMP121-L8
+    //= SMP121-L9
     fn take_reset(&mut self) -> Result<(), DropReason> {
         if self.resets.take(self.now) { Ok(()) } else { Err(DropReason::ResetRate) }
     }

@@ -13,8 +13,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use wirekit::Instant;
 
-/// Retransmission time-outs of long segments in a row before the path is taken to swallow them.
+/// Retransmission time-outs of a long segment in a row before the path is taken to swallow such.
+//= SMP121-O18
 const BLACK_HOLE_COUNT: u32 = 3;
+
+/// How long one segment that arrived shows what the path takes.
+const PASSED_TIME: Duration = Duration::from_secs(1);
 
 /// Control segments that wait for one peer. More are dropped: both sides ask again.
 const CONTROL_COUNT_MAX: usize = 32;
@@ -66,7 +70,8 @@ pub(super) struct Link {
     pub(super) sent_at: Instant,
     /// Octets of replies whose final acknowledgement waits.
     unacked_len: usize,
-    timeouts_in_row: u32,
+    /// The longest segment that was acknowledged lately, in octets of data, and when.
+    passed: (usize, Instant),
     /// When something of this peer is due at the earliest. It may be too early, never too late.
     timer_at: Option<Instant>,
 }
@@ -91,7 +96,7 @@ impl Link {
             heard_at: now,
             sent_at: now,
             unacked_len: 0,
-            timeouts_in_row: 0,
+            passed: (0, now),
             timer_at: None,
         }
     }
@@ -169,7 +174,7 @@ impl Link {
         self.congestion.moved(before, transfer.flight_len());
         match acked {
             Acked::Advanced { len, rtt } => {
-                self.timeouts_in_row = 0;
+                self.on_passed(len, now);
                 self.congestion.on_acked(len, used_len);
                 // The last acknowledgement of a message waits on purpose, so its time says nothing of the path.
                 //= SMP121-A21
@@ -186,11 +191,11 @@ impl Link {
     }
 
     /// All of `transfer` has arrived, as something else than an acknowledgement shows.
-    pub(super) fn finish(&mut self, transfer: &mut Transfer) {
+    pub(super) fn finish(&mut self, transfer: &mut Transfer, now: Instant) {
         let (before, used_len) = (transfer.flight_len(), self.congestion.flight_len());
         let len = transfer.finish();
         self.congestion.moved(before, 0);
-        self.timeouts_in_row = 0;
+        self.on_passed(len, now);
         self.congestion.on_acked(len, used_len);
     }
 
@@ -205,24 +210,39 @@ impl Link {
         self.congestion.on_idle(idle, self.rtt.rto(&self.profile, 0));
     }
 
-    /// Nothing came back for `transfer` in time. Where the peer was heard since, its silence may be the time of service
-    /// and is no sign of congestion.
+    /// Nothing came back for `transfer` in time. Of a message of one segment, the time of service may be the reason, where
+    /// the peer was heard since; that is no sign of congestion.
     pub(super) fn on_timeout(&mut self, transfer: &mut Transfer, now: Instant) {
         let (before, sent_at) = (transfer.flight_len(), transfer.sent_at());
-        transfer.on_timeout();
-        if before > 0 && self.heard_at <= sent_at {
+        let segment_len = transfer.unacked_len().min(self.body_len_max());
+        let may_be_service = super::num::to_usize(transfer.total()) <= self.body_len_max() && self.heard_at > sent_at;
+        let timeouts_count = transfer.on_timeout();
+        if before > 0 && !may_be_service {
             self.congestion.on_timeout(now, sent_at);
-            self.on_segment_swallowed(before);
         }
-        self.congestion.moved(before, transfer.flight_len());
-    }
-
-    //= SMP121-O7
-    fn on_segment_swallowed(&mut self, len: usize) {
-        self.timeouts_in_row += 1;
-        if self.timeouts_in_row >= BLACK_HOLE_COUNT && len > SEGMENT_LEN_MIN - HEADER_LEN && self.profile.segments {
+        self.congestion.moved(before, 0);
+        let (passed_len, passed_at) = self.passed;
+        let has_passed = passed_len >= segment_len && passed_at > transfer.stalled_at();
+        let is_long = segment_len > SEGMENT_LEN_MIN - HEADER_LEN;
+        if timeouts_count >= BLACK_HOLE_COUNT && is_long && !has_passed && self.profile.segments {
             self.set_segment_len_max(SEGMENT_LEN_MIN);
         }
+    }
+
+    /// So many octets arrived at the peer. The longest segment among the latest is what the path takes.
+    fn on_passed(&mut self, len: usize, now: Instant) {
+        let len = len.min(self.body_len_max());
+        let (passed_len, passed_at) = self.passed;
+        if len >= passed_len || now.saturating_since(passed_at) > PASSED_TIME {
+            self.passed = (len, now);
+        }
+    }
+
+    /// The peer had more of `transfer` than `offset`, and has no more.
+    pub(super) fn rewind(&mut self, transfer: &mut Transfer, offset: u32) {
+        let before = transfer.flight_len();
+        transfer.rewind(offset);
+        self.congestion.moved(before, transfer.flight_len());
     }
 
     /// The path takes segments of at most `len` octets.

@@ -165,6 +165,15 @@ impl EndpointMachine {
         self.peers.len()
     }
 
+    /// For tests: whether what is counted is what is there.
+    ///
+    /// # Errors
+    /// What is not.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) -> Result<(), String> {
+        self.peers.check()
+    }
+
     // Mailslots of our own.
 
     /// Defines a mailslot that takes requests of up to `len_max` octets. To RDOS, choose one whose low 16 bits are not all zero.

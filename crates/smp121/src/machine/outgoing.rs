@@ -143,10 +143,11 @@ impl Peer {
                     let remote = remotes.get_mut(super::num::to_usize(remote)).and_then(Option::as_mut);
                     let Some(remote) = remote else { continue };
                     let Some(mailslot) = remote.mailslot() else { continue };
-                    let Some((transfer, dscp)) = remote.sending(place) else { continue };
-                    let head = Head { direction: Direction::Request, place, mailslot, dscp };
+                    let turn = remote.turn_of(place);
+                    let Some((transfer, dscp)) = remote.sending(turn) else { continue };
+                    let head = Head { direction: Direction::Request, place: turn, mailslot, dscp };
                     let outcome = send_transfer(transfer, head, link, shared, out);
-                    (outcome, outcome != Outcome::Blocked && remote.on_sent(place, link, shared.now))
+                    (outcome, outcome != Outcome::Blocked && remote.on_sent(turn, turn == place, link, shared.now))
                 }
                 Sender::Reply { mailslot, place } => {
                     let Some(inbound) = inbound.get_mut(&mailslot) else { continue };
@@ -254,7 +255,7 @@ fn emit(segment: &Outgoing<'_>, dscp: u8, link: &mut Link, shared: &mut Shared, 
 }
 
 /// Appends a segment with as many records as fit into `records_len`.
-//= SMP121-W18, SMP121-W19
+//= SMP121-W24, SMP121-W25
 fn emit_with(
     segment: &Outgoing<'_>,
     records_len: usize,

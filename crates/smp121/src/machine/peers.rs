@@ -59,6 +59,21 @@ impl Peer {
         self.inbound.get_mut(&id.number).ok_or(DropReason::MailslotsFull)
     }
 
+    /// Adds up what its messages say, and compares.
+    fn check(&self) -> Result<(), String> {
+        let requests = self.remotes.iter().flatten().map(Remote::flight_len);
+        let replies = self.inbound.values().map(Inbound::flight_len);
+        let (flight_len, kept_len) = (requests.chain(replies).sum::<usize>(), self.link.congestion.flight_len());
+        if flight_len != kept_len {
+            return Err(format!("{}: {flight_len} octets in flight, {kept_len} counted", self.link.address));
+        }
+        if self.remotes.iter().flatten().any(Remote::has_forgotten) || self.inbound.values().any(Inbound::has_forgotten)
+        {
+            return Err(format!("{}: something is in flight without a timer", self.link.address));
+        }
+        Ok(())
+    }
+
     /// The earliest of all its timers after `now`.
     pub(super) fn next_timer(&self, now: Instant) -> Option<Instant> {
         let remotes = self.remotes.iter().flatten().filter_map(|remote| remote.next_timer(now));
@@ -107,13 +122,17 @@ impl Peers {
         self.slots.get_mut(key.index())?.as_mut()
     }
 
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.slots.iter().flatten().try_for_each(Peer::check)
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (PeerKey, &mut Peer)> {
         (0u32..).map(PeerKey).zip(&mut self.slots).filter_map(|(key, peer)| Some((key, peer.as_mut()?)))
     }
 
     /// The peer at an address; a new one where there is room or an idle one makes some. `is_wanted` where the application
     /// asked for it, so that a flood of strangers cannot push it out.
-    //= SMP121-L1
+    //= SMP121-L3
     pub(super) fn find_or_add(
         &mut self,
         address: SocketAddr,

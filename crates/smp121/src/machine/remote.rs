@@ -22,6 +22,11 @@ const FINISHED_COUNT_MAX: usize = 32;
 /// How often one request is sent anew under another number before its caller is told.
 const RESETS_MAX: u32 = 16;
 
+/// How often a stop inside a reply is answered by an acknowledgement alone. Behind that the request goes along, since a peer
+/// that was started anew knows nothing to acknowledge.
+//= SMP121-R-H, SMP121-A11
+const ACKS_ALONE_COUNT: u32 = 3;
+
 /// What is known of the mailslot's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -85,6 +90,8 @@ pub(super) struct Remote {
     /// The first number of the range that `next` is in.
     base: u64,
     flights: Window<Flight>,
+    /// When the peer last said anything of any of them.
+    heard_at: Instant,
     waiting: VecDeque<Waiting>,
     waiting_len: usize,
     /// Exchanges that are done, and how long their replies were.
@@ -107,6 +114,7 @@ impl Remote {
             next: place(0),
             base: place(0),
             flights: Window::new(place(0)),
+            heard_at: Instant::EPOCH,
             waiting: VecDeque::new(),
             waiting_len: 0,
             finished: VecDeque::new(),
@@ -179,7 +187,7 @@ impl Remote {
     }
 
     /// Gives numbers to requests that wait, as many as may be in flight, or asks for the name where there is no number.
-    //= SMP121-R-E, SMP121-R-I, SMP121-A24
+    //= SMP121-R-E, SMP121-R-I, SMP121-W18, SMP121-A24
     fn activate(&mut self, link: &mut Link, shared: &mut Shared) {
         match self.state {
             State::Resolving { .. } => return,
@@ -264,7 +272,7 @@ impl Remote {
     }
 
     /// A name reply for this name came. `false` where nobody waits for it.
-    //= SMP121-W18, SMP121-A15, SMP121-A17
+    //= SMP121-W17, SMP121-A15, SMP121-A17
     pub(super) fn on_name_reply(&mut self, reply: &NameReply<'_>, link: &mut Link, shared: &mut Shared) -> bool {
         let State::Resolving { sent_at, .. } = self.state else { return false };
         if reply.outstanding_max == 0 {
@@ -371,14 +379,22 @@ impl Remote {
         let at = place_near(number, self.next);
         let Some(flight) = self.flights.get_mut(at) else { return false };
         let now = shared.now;
+        self.heard_at = now;
         match action {
             Action::Accepted { offset } => {
                 flight.heard_at = now;
                 if offset == flight.request.total() && flight.request.is_sent() {
                     // All of it is there; what follows is asking whether the reply is.
                     flight.is_delivered = true;
-                    link.finish(&mut flight.request);
+                    link.finish(&mut flight.request, now);
                     flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
+                } else if flight.request.has_acked_beyond(offset) {
+                    // Asked again, the peer says that it has less than it had. Otherwise it is an old acknowledgement.
+                    if flight.backoff > 0 && flight.reply.is_none() {
+                        flight.is_delivered = false;
+                        link.rewind(&mut flight.request, offset);
+                        self.queue(at, link);
+                    }
                 } else {
                     match link.on_ack(&mut flight.request, offset, is_bare, now) {
                         Acked::Advanced { .. } => {
@@ -394,7 +410,7 @@ impl Remote {
             Action::Busy => {
                 flight.heard_at = now;
                 flight.is_delivered = true;
-                link.finish(&mut flight.request);
+                link.finish(&mut flight.request, now);
                 flight.timer_at = Some(now + link.rtt.rto(&link.profile, flight.backoff));
             }
             Action::TooLarge => {
@@ -415,10 +431,11 @@ impl Remote {
         let at = place_near(data.number, self.next);
         let now = shared.now;
         let Some(flight) = self.flights.get_mut(at) else { return self.on_finished_reply(at, link, shared) };
+        self.heard_at = now;
         flight.heard_at = now;
         flight.backoff = 0;
         flight.is_delivered = true;
-        link.finish(&mut flight.request);
+        link.finish(&mut flight.request, now);
         let len_max = flight.options.reply_len_max;
         if let Position::First { total } = data.position {
             if to_usize(total) > len_max {
@@ -509,6 +526,10 @@ impl Remote {
             let exchange = self.exchange(flight.serial);
             shared.done(exchange, outcome);
         }
+        // The next one's turn begins.
+        if let Some(next) = self.flights.get_mut(self.flights.front()) {
+            next.heard_at = shared.now;
+        }
         self.activate(link, shared);
     }
 
@@ -526,14 +547,28 @@ impl Remote {
         }
     }
 
+    /// The place that goes in the turn of `at`. Requests are served in order, so they go in order: a later one that overtook the
+    /// first would only take up the peer's room. What is lost goes at once.
+    //= SMP121-R-I
+    pub(super) fn turn_of(&self, at: u64) -> u64 {
+        let wants = |flight: &Flight| flight.is_queued && flight.request.wants_to_send();
+        match self.flights.get(at) {
+            Some(flight) if !flight.request.is_urgent() => {
+                self.flights.iter().find(|(_, flight)| wants(flight)).map_or(at, |(place, _)| place)
+            }
+            _ => at,
+        }
+    }
+
     /// The request at a place, for sending: what to send, and its number, and its code point.
     pub(super) fn sending(&mut self, at: u64) -> Option<(&mut Transfer, u8)> {
         let flight = self.flights.get_mut(at)?;
         Some((&mut flight.request, flight.options.dscp))
     }
 
-    /// A part of the request went, or there was none to send. `true` where there is more.
-    pub(super) fn on_sent(&mut self, at: u64, link: &mut Link, now: Instant) -> bool {
+    /// A part of the request went, or there was none to send, in its own turn or in that of another. `true` where there is
+    /// more.
+    pub(super) fn on_sent(&mut self, at: u64, is_own_turn: bool, link: &mut Link, now: Instant) -> bool {
         let in_flight_count = u32::try_from(self.flights.iter().count()).unwrap_or(u32::MAX);
         let Some(flight) = self.flights.get_mut(at) else { return false };
         if flight.timer_at.is_none() {
@@ -543,7 +578,7 @@ impl Remote {
             flight.timer_at = Some(timer_at);
             link.arm(timer_at);
         }
-        flight.is_queued = flight.request.wants_to_send();
+        flight.is_queued = flight.request.wants_to_send() || !is_own_turn;
         flight.is_queued
     }
 
@@ -555,6 +590,9 @@ impl Remote {
         self.on_deadlines(shared);
         let now = shared.now;
         let give_up = shared.config.timing.give_up_timeout;
+        // Requests are served in order, so that a sign of one is a sign for those behind it.
+        //= SMP121-A22
+        let (front, heard_at) = (self.flights.front(), self.heard_at);
         let due: Vec<u64> = self
             .flights
             .iter()
@@ -564,7 +602,8 @@ impl Remote {
         for at in due {
             let Some(flight) = self.flights.get_mut(at) else { continue };
             flight.timer_at = None;
-            if now.saturating_since(flight.heard_at) >= give_up {
+            let heard_at = if at == front { flight.heard_at } else { flight.heard_at.max(heard_at) };
+            if now.saturating_since(heard_at) >= give_up {
                 self.fail(ExchangeError::PeerGone, link, shared);
                 return;
             }
@@ -578,16 +617,22 @@ impl Remote {
         let Some(flight) = self.flights.get_mut(at) else { return };
         shared.counters.timeouts_count += 1;
         flight.backoff = flight.backoff.saturating_add(1);
-        if flight.is_delivered {
-            flight.request.ask_again();
-        } else {
-            link.on_timeout(&mut flight.request, shared.now);
-        }
         if let Some(reply) = &flight.reply
             && link.profile.acknowledges_parts
         {
             let offset = reply.contiguous_len();
             link.respond(number_at(at), self.mailslot, Action::Accepted { offset }, shared.now);
+            if flight.backoff <= ACKS_ALONE_COUNT {
+                let timer_at = shared.now + link.rtt.rto(&link.profile, flight.backoff);
+                flight.timer_at = Some(timer_at);
+                link.arm(timer_at);
+                return;
+            }
+        }
+        if flight.is_delivered {
+            flight.request.ask_again();
+        } else {
+            link.on_timeout(&mut flight.request, shared.now);
         }
         self.queue(at, link);
     }
@@ -630,6 +675,15 @@ impl Remote {
                 }
             }
         }
+    }
+
+    /// True where something is in flight that nothing would ever send again.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.flights.iter().any(|(_, flight)| flight.request.flight_len() > 0 && flight.timer_at.is_none())
+    }
+
+    pub(super) fn flight_len(&self) -> usize {
+        self.flights.iter().map(|(_, flight)| flight.request.flight_len()).sum()
     }
 
     /// When something is due after `now`.

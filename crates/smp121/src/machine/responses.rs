@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use wirekit::Instant;
 
 /// Records for one peer, from all mailslots, and when they go alone at the latest.
-//= SMP121-W18, SMP121-W19
+//= SMP121-W24, SMP121-W25
 #[derive(Debug, Default)]
 pub(super) struct Responses {
     records: VecDeque<Response>,
@@ -24,7 +24,7 @@ impl Responses {
 
     /// Puts a record in, due at `due_at`. An acknowledgement takes the place of an older one of the same message, and
     /// any record of an equal one. Where 255 wait, the oldest is dropped: the peer asks again.
-    //= SMP121-O6
+    //= SMP121-O17
     pub(super) fn push(&mut self, response: Response, due_at: Instant) {
         self.due_at = Some(self.due_at.map_or(due_at, |other| other.min(due_at)));
         let same = |other: &&mut Response| {
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(responses.due_at(), None);
     }
 
-    //= SMP121-O6
+    //= SMP121-O17
     #[test]
     fn no_more_than_255_wait() {
         let mut responses = Responses::default();

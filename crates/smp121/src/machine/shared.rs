@@ -53,7 +53,7 @@ impl Shared {
     }
 
     /// A first connection number: 1 to 0x7ffeffff, unknown to whoever does not see it.
-    //= SMP121-A18, SMP121-I4
+    //= SMP121-A18, SMP121-I11
     pub(super) fn first_number(&mut self) -> u32 {
         loop {
             let number = self.rng.next_u32() >> 1;

@@ -50,6 +50,13 @@ pub(super) struct Transfer {
     first_again: bool,
     /// The segment behind what was acknowledged is to be sent once more.
     edge_again: bool,
+    /// Nothing is sent unless the peer asks for it, and nothing counts as in flight.
+    is_parked: bool,
+    /// Time-outs since anything was acknowledged. After the first the message has stalled: one segment a time-out goes, and
+    /// nothing counts as in flight, so that it holds up no other message to the same peer.
+    timeouts_count: u32,
+    /// When the segment went that timed out first.
+    stalled_at: Instant,
     duplicate_count: u32,
     /// In recovery from a loss until this is acknowledged (RFC 6582).
     recover: Option<u32>,
@@ -72,6 +79,9 @@ impl Transfer {
             begun: false,
             first_again: false,
             edge_again: false,
+            is_parked: false,
+            timeouts_count: 0,
+            stalled_at: now,
             duplicate_count: 0,
             recover: None,
             probe: None,
@@ -95,18 +105,41 @@ impl Transfer {
         self.sent_at
     }
 
+    /// True where anything was sent.
+    pub(super) const fn is_begun(&self) -> bool {
+        self.begun
+    }
+
     /// True where everything was sent at least once.
     pub(super) const fn is_sent(&self) -> bool {
         self.begun && self.farthest == self.total
     }
 
+    /// Octets that are not acknowledged, sent or not.
+    pub(super) fn unacked_len(&self) -> usize {
+        to_usize(self.total - self.acked)
+    }
+
     /// Octets sent and not acknowledged.
     pub(super) fn flight_len(&self) -> usize {
+        if self.is_parked || self.is_stalled() {
+            return 0;
+        }
         to_usize(self.next.saturating_sub(self.acked))
     }
 
+    const fn is_stalled(&self) -> bool {
+        self.timeouts_count > 0
+    }
+
+    /// When the segment went that timed out first since anything was acknowledged.
+    pub(super) const fn stalled_at(&self) -> Instant {
+        self.stalled_at
+    }
+
     pub(super) const fn wants_to_send(&self) -> bool {
-        self.is_urgent() || self.next < self.total || !self.begun
+        let has_new = !self.is_stalled() && (self.next < self.total || !self.begun);
+        !self.is_parked && (self.is_urgent() || has_new)
     }
 
     /// True where what is to be sent is not new: the window was not made for it.
@@ -167,9 +200,11 @@ impl Transfer {
         if offset == self.acked {
             return self.on_duplicate(is_bare, now, quiet);
         }
+        self.unpark();
         let len = to_usize(offset - self.acked);
         self.acked = offset;
         self.next = self.next.max(offset);
+        self.timeouts_count = 0;
         self.duplicate_count = 0;
         self.edge_again = false;
         match self.recover {
@@ -204,16 +239,47 @@ impl Transfer {
         Acked::Lost
     }
 
-    /// Time is up: sending goes back to the first segment that is not acknowledged.
+    /// Time is up: the first segment that is not acknowledged goes again, and behind it, once that is, all others. Says how
+    /// often time was up in a row.
     //= SMP121-R-C
-    pub(super) fn on_timeout(&mut self) {
+    pub(super) const fn on_timeout(&mut self) -> u32 {
+        if self.timeouts_count == 0 {
+            self.stalled_at = self.sent_at;
+        }
         self.next = self.acked;
         self.probe = None;
         self.recover = None;
         self.duplicate_count = 0;
-        self.edge_again = false;
-        if self.acked == self.total {
-            self.first_again = true;
+        self.edge_again = self.acked < self.total;
+        self.first_again = !self.edge_again;
+        self.timeouts_count = self.timeouts_count.saturating_add(1);
+        self.timeouts_count
+    }
+
+    /// The peer acknowledged more than `offset`.
+    pub(super) const fn has_acked_beyond(&self, offset: u32) -> bool {
+        self.acked > offset
+    }
+
+    /// The peer had more of it than `offset`, and has no more.
+    pub(super) fn rewind(&mut self, offset: u32) {
+        self.acked = self.acked.min(offset);
+        self.next = self.acked;
+        self.timeouts_count = 0;
+        self.recover = None;
+        self.probe = None;
+    }
+
+    /// Enough was sent unasked.
+    pub(super) const fn park(&mut self) {
+        self.is_parked = true;
+    }
+
+    /// The peer is there after all: everything that it did not acknowledge goes again.
+    fn unpark(&mut self) {
+        if core::mem::take(&mut self.is_parked) {
+            self.next = self.acked;
+            self.timeouts_count = 0;
         }
     }
 
@@ -225,7 +291,8 @@ impl Transfer {
 
     /// The peer asks for what it lacks: the segment behind what it acknowledged, or the first.
     //= SMP121-R-G, SMP121-A34
-    pub(super) const fn resend_edge(&mut self) {
+    pub(super) fn resend_edge(&mut self) {
+        self.unpark();
         if self.total == 0 {
             self.first_again = true;
         } else {
@@ -242,6 +309,7 @@ impl Transfer {
         self.next = self.total;
         self.farthest = self.total;
         self.begun = true;
+        self.timeouts_count = 0;
         self.first_again = false;
         self.edge_again = false;
         self.recover = None;
@@ -334,8 +402,8 @@ mod tests {
         transfer.on_ack(20, true, at(5), QUIET);
         assert_eq!(transfer.flight_len(), 30);
         transfer.on_timeout();
-        assert_eq!(transfer.flight_len(), 0);
         assert_eq!(send(&mut transfer, at(9)), 20..30);
+        assert!(!transfer.wants_to_send() && transfer.flight_len() == 0, "one segment a time-out");
         assert_eq!(transfer.on_ack(50, true, at(10), QUIET), Acked::Advanced { len: 30, rtt: None }, "Karn");
     }
 

@@ -11,7 +11,7 @@ pub(super) const fn place(number: u32) -> u64 {
 }
 
 /// The place of a connection number that is nearest to `near`.
-//= SMP121-O4
+//= SMP121-O15
 pub(super) fn place_near(number: u32, near: u64) -> u64 {
     near.wrapping_add_signed(i64::from(number.wrapping_sub(number_at(near)).cast_signed()))
 }

@@ -271,8 +271,7 @@ impl<'a> Segment<'a> {
     /// What the segment means.
     ///
     /// # Errors
-    /// [`DecodeError`] for combinations that mean nothing; its responses count all the same where the fault is in the
-    /// data.
+    /// [`DecodeError`] for combinations that mean nothing. Such a segment is to be dropped with its responses (rule j).
     //= SMP121-W3, SMP121-W4, SMP121-W7, SMP121-W8, SMP121-W16, SMP121-R-J
     pub fn kind(&self) -> Result<Kind<'a>, DecodeError> {
         let flags = self.flags;

@@ -1,5 +1,6 @@
 //! The flag octet.
 
+use super::layout::FLAGS;
 use core::fmt;
 use core::ops::BitOr;
 
@@ -71,22 +72,14 @@ impl BitOr for Flags {
 /// The names of those that are set, as in `SOM|EOM|REQ`, and `-` for none.
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(Flags, &str); 6] = [
-            (Flags::SOM, "SOM"),
-            (Flags::EOM, "EOM"),
-            (Flags::REQ, "REQ"),
-            (Flags::RPY, "RPY"),
-            (Flags::NAM, "NAM"),
-            (Flags::RST, "RST"),
-        ];
         let mut first = true;
         let mut write = |f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>| {
             let separator = if core::mem::take(&mut first) { "" } else { "|" };
             write!(f, "{separator}{text}")
         };
-        for (flag, name) in NAMES {
-            if self.contains(flag) {
-                write(f, format_args!("{name}"))?;
+        for known in FLAGS.iter().filter(|known| !known.flag.intersects(Self::RESERVED)) {
+            if self.contains(known.flag) {
+                write(f, format_args!("{}", known.name))?;
             }
         }
         match self.0 & Self::RESERVED.0 {

@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod flags;
+pub mod layout;
 mod pseudo;
 mod response;
 

@@ -90,7 +90,7 @@ pub struct RawResponse<'a> {
 }
 
 impl<'a> RawResponse<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Option<Self> {
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Option<Self> {
         let number = reader.u32().ok()?;
         let mailslot = reader.u16().ok()?;
         let size = reader.u8().ok()?;

@@ -5,7 +5,15 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "tests and their helpers"
 )]
 
 mod driver;
+mod flows;
+mod limits;
+mod profiles;
+mod rig;
+mod rules;
+mod simulation;
+mod wire;

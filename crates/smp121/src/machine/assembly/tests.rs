@@ -19,7 +19,7 @@ fn parts_in_order_make_the_message() {
     assert_eq!(assembly.into_message(), "abcdef");
 }
 
-//= SMP121-W26
+//= SMP121-I12
 #[test]
 fn parts_out_of_order_make_it_too_and_say_that_one_is_missing() {
     let mut assembly = Assembly::default();
@@ -57,7 +57,7 @@ fn another_total_is_refused_and_so_is_one_below_what_is_here() {
     assert_eq!(ahead.take(first(8), b"a", &ROOM), Err(Refused::OtherTotal));
 }
 
-//= SMP121-L6
+//= SMP121-L7
 #[test]
 fn as_many_gaps_as_the_limit_and_not_one_more() {
     let room = Room { gaps_max: 3, ..ROOM };
@@ -71,7 +71,7 @@ fn as_many_gaps_as_the_limit_and_not_one_more() {
     assert_eq!(assembly.charged_len(), 1 + 4 + 3 * 128);
 }
 
-//= SMP121-L4
+//= SMP121-L5
 #[test]
 fn a_part_needs_room_for_itself_and_its_overhead() {
     let tight = Room { len: 130, ..ROOM };
