@@ -7,11 +7,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The octets of the block called `name` in the page about requests.
 fn octets(name: &str) -> Vec<u8> {
-    octets_of(include_str!("../../../../docs/guide/request-reply.md"), name)
+    octets_of(include_str!("../../../../docs/guide/request-reply.md"), &format!("hex name={name}"))
 }
 
-fn octets_of(page: &str, name: &str) -> Vec<u8> {
-    let (_, rest) = page.split_once(&format!("```hex name={name}\n")).unwrap_or_else(|| panic!("no block {name}"));
+fn octets_of(page: &str, fence: &str) -> Vec<u8> {
+    let (_, rest) = page.split_once(&format!("```{fence}\n")).unwrap_or_else(|| panic!("no block {fence}"));
     let block = rest.split("```").next().unwrap();
     let digits = block.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
     digits.map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect()
@@ -74,7 +74,7 @@ async fn a_stream_in_one_unit_is_that_of_the_guide() {
 /// A peer that knows the protocol and the page, and nothing else of us.
 #[tokio::test]
 async fn a_refusal_of_a_mailslot_is_that_of_the_guide_both_ways() {
-    let refusal = octets_of(include_str!("../../../../docs/guide/mailslots.md"), "refusal");
+    let refusal = octets_of(include_str!("../../../../docs/guide/mailslots.md"), "hex");
     let plain = || {
         let socket = postroad_transport::udp::Config::new("127.0.0.1:0".parse().unwrap()).open().unwrap();
         smp121::Endpoint::builder().start(socket.start().unwrap()).unwrap()

@@ -342,9 +342,12 @@ async fn requests_beyond_the_limit_wait_for_a_place() {
         asking.spawn(async move { client.request("x").await });
     }
     let first = next_request(&pair.mailslot).await;
-    while client.statistics().requests_in_flight_count < 2 {
-        tokio::task::yield_now().await;
-    }
+    within(5, async {
+        while client.statistics().requests_in_flight_count < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let error = within(2, client.request_within("y", Duration::from_millis(100))).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Timeout && error.why().contains("requests_in_flight_max"), "{error}");
     first.reply("1").await.unwrap();
