@@ -215,7 +215,7 @@ async fn raw_ip_says_what_it_needs() {
     }
     let own = connect("smp121://127.99.0.1/box?bind=127.99.0.1").await.unwrap_err();
     reads_well(&own, ErrorKind::Connect, "has no ports", "bind=");
-    let nobody = within(3, connect(url)).await.unwrap_err();
+    let nobody = within(3, connect(format!("{url}?connect_timeout=2s"))).await.unwrap_err();
     reads_well(&nobody, ErrorKind::Connect, "speaks no IP protocol 121", "start a server there");
 }
 
