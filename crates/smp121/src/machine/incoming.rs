@@ -259,7 +259,7 @@ impl Peer {
 impl Kind<'_> {
     /// True for what wants something of a mailslot of ours. An endpoint that never had any stays silent: it may share its address with
     /// one that has some, and would answer for it.
-    //= SMP121-O20
+    //= SMP121-O21
     const fn asks(&self) -> bool {
         matches!(self, Self::NameRequest { .. } | Self::Data(Data { direction: Direction::Request, .. }))
     }
