@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-//= SMP121-U2, SMP121-U3, SMP121-U6, SMP121-U8, SMP121-U9, SMP121-U12
+//= SMP121-U2, SMP121-U3, SMP121-U6, SMP121-U8, SMP121-U9, SMP121-U12, SMP121-U1
 #[tokio::test]
 async fn a_request_is_received_and_its_reply_comes_back() {
     let pair = Pair::new();

@@ -92,6 +92,7 @@ fn those_that_the_application_asked_for_are_not_pushed_out() {
     assert_eq!(client.outcomes()[0].1, Ok(Bytes::from("world")));
 }
 
+//= SMP121-L4
 #[test]
 fn so_many_mailslots_and_no_more_of_ours_and_of_a_peer() {
     let mut machine = Lone::with(|builder| {

@@ -247,7 +247,7 @@ fn sixteen_requests_of_one_host_are_taken_at_once_whatever_their_order() {
     assert_eq!(server.counters().dropped_all_count(), 0);
 }
 
-//= SMP121-O21
+//= SMP121-O21, SMP121-U10
 #[test]
 fn an_endpoint_that_never_had_a_mailslot_answers_for_nobody() {
     let mut client = Lone::new();
