@@ -59,6 +59,7 @@ async fn next_request(mailslot: &Connection) -> postroad::Request {
     }
 }
 
+//= SMP121-I1, SMP121-I17
 #[tokio::test]
 async fn requests_of_every_size_are_answered_over_every_carrier() {
     for stack in stacks() {
