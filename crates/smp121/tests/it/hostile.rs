@@ -56,7 +56,7 @@ fn a_total_without_an_end_ends_the_message() {
     assert_eq!(server.serve(mailslot, b""), [&b"hello"[..]]);
 }
 
-//= SMP121-A4
+//= SMP121-A4, SMP121-I19
 #[test]
 fn a_first_and_last_segment_with_fewer_octets_than_its_total_is_a_part() {
     let mut server = Lone::new();

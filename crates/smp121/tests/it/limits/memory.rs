@@ -1,6 +1,6 @@
 //! What peers can make grow.
 
-use crate::rig::{A, B, Lone, Side, What, World, lone, octets, raw_ip, secs};
+use crate::rig::{A, B, Lone, Side, What, World, ack, lone, octets, raw_ip, secs};
 use bytes::Bytes;
 use smp121::machine::{DropReason, MailslotId, SendOptions};
 use smp121::wire::{Direction, Outgoing};
@@ -381,4 +381,19 @@ fn sixteen_large_requests_at_once_are_more_than_the_room_and_get_through_all_the
     let done = world.end(Side::A).done.clone();
     assert!(done.iter().all(Result::is_ok), "{done:?}");
     assert!(world.now - start < secs(2), "{:?}", world.now - start);
+}
+
+//= SMP121-L3
+#[test]
+fn a_peer_that_proved_itself_is_remembered_through_a_flood_of_those_who_did_not() {
+    let (mut server, mailslot, first) = server(|_| {});
+    server.request(first, mailslot.number(), b"x");
+    server.serve(mailslot, b"y");
+    server.seen();
+    server.records(&[ack(first, mailslot.number(), 1)]);
+    for at in 0..5000 {
+        introduce(&mut server, nth_peer(at));
+    }
+    server.request(first + 1, mailslot.number(), b"x");
+    assert_eq!(server.serve(mailslot, b"y").len(), 1, "no reset: its numbers are known");
 }

@@ -1,9 +1,9 @@
 //! Rules a and b: the last acknowledgement waits, and a reply is one for its request.
 
-use crate::rig::{A, B, Lone, Side, World, ack, ms, octets, raw_ip, secs};
+use crate::rig::{A, B, Lone, Side, World, ack, ms, octets, raw_ip, record, secs};
 use bytes::Bytes;
 use smp121::machine::SendOptions;
-use smp121::wire::Direction;
+use smp121::wire::{Action, Direction};
 use smp121::{Config, Timing};
 
 //= SMP121-R-A, SMP121-A9
@@ -195,4 +195,17 @@ fn a_reply_that_the_caller_has_no_room_for_is_dropped_by_its_sender() {
     world.send(Side::A, b"two");
     world.run();
     assert_eq!(world.end(Side::A).done[1], Ok(Bytes::from("re: two")), "and all goes on");
+}
+
+//= SMP121-A20, SMP121-A7
+#[test]
+fn a_server_that_is_told_that_its_reply_is_too_large_forgets_it() {
+    let mut server = Lone::new();
+    let (mailslot, first) = server.server();
+    server.request(first, mailslot.number(), b"x");
+    server.serve(mailslot, &octets(5000));
+    server.seen();
+    server.records(&[record(first, mailslot.number(), Action::TooLarge)]);
+    assert_eq!(server.counters().replies_len, 0);
+    assert!(server.wait(secs(60)).is_empty(), "and sends it no more");
 }

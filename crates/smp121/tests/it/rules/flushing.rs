@@ -224,3 +224,39 @@ fn an_old_name_reply_brings_no_used_numbers_back() {
     client.name_reply(102, 9, Some(b"printer"));
     assert_eq!(client.seen().len(), 2);
 }
+
+//= SMP121-R-K3, SMP121-R-I4
+#[test]
+fn what_was_in_flight_goes_before_what_waited() {
+    let mut client = Lone::new();
+    let remote = client.get(b"printer");
+    for message in [b"a", b"b", b"c"] {
+        client.send(remote, message);
+    }
+    client.seen();
+    let two = |number| {
+        Outgoing::NameReply(smp121::wire::NameReply {
+            number,
+            request_len_max: 100,
+            mailslot: 9,
+            outstanding_max: 2,
+            name: None,
+        })
+    };
+    client.segment(&two(100), &[]);
+    assert_eq!(client.seen().len(), 2, "the third waits");
+    client.segment(&Outgoing::Reset { number: 100, mailslot: 9 }, &[]);
+    client.seen();
+    client.segment(&two(70_000), &[]);
+    let sent: Vec<Vec<u8>> = client
+        .seen()
+        .into_iter()
+        .filter_map(|seen| match seen.what {
+            What::Data { octets, .. } => Some(octets),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, [b"a", b"b"]);
+    client.reply(70_000, 9, b"");
+    assert_eq!(client.lines(70_000), ["request 2 0..1 of 1 end + ack 0 0"]);
+}

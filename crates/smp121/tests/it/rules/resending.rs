@@ -351,3 +351,20 @@ fn an_old_acknowledgement_takes_nothing_back_while_new_ones_come() {
     }
     assert_eq!(client.counters().resent_count, 0);
 }
+
+//= SMP121-R-C2, SMP121-A4
+#[test]
+fn what_a_peer_lost_after_it_had_it_all_goes_again_as_if_for_the_first_time() {
+    let mut client = Lone::new();
+    let remote = client.client(100);
+    client.send(remote, &octets(3 * 1384));
+    client.seen();
+    client.records(&[ack(100, 9, 3 * 1384)]);
+    assert_eq!(client.wait(ms(250)).len(), 1, "asked again");
+    client.records(&[ack(100, 9, 0)]);
+    assert_eq!(client.seen().len(), 3);
+    client.records(&[ack(100, 9, 1384)]);
+    let label = |number: u32| (number - 100).to_string();
+    let again: Vec<String> = client.wait(secs(1)).iter().map(|(_, seen)| seen.describe(&label)).collect();
+    assert_eq!(again[0], "request 0 1384..2768", "{again:?}");
+}
