@@ -152,7 +152,8 @@ impl Peer {
                 Sender::Reply { mailslot, place } => {
                     let Some(inbound) = inbound.get_mut(&mailslot) else { continue };
                     let Some(transfer) = inbound.sending(place) else { continue };
-                    let head = Head { direction: Direction::Reply, place, mailslot, dscp: 0 };
+                    let dscp = shared.mailslots.by_number(mailslot).map_or(0, |mailslot| mailslot.dscp);
+                    let head = Head { direction: Direction::Reply, place, mailslot, dscp };
                     let outcome = send_transfer(transfer, head, link, shared, out);
                     (outcome, outcome != Outcome::Blocked && inbound.on_sent(place, link, shared))
                 }
