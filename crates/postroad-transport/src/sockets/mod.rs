@@ -4,8 +4,11 @@ mod control;
 mod path;
 #[cfg(feature = "raw-ip")]
 pub(crate) mod raw;
+mod receive;
 mod report;
 mod syscall;
+#[cfg(feature = "udp")]
+pub(crate) mod udp;
 
 use std::collections::VecDeque;
 use std::io;
@@ -258,11 +261,4 @@ fn is_writable(socket: &Socket) -> bool {
     let mut asked = [PollFd::new(socket, PollFlags::OUT)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut asked, Some(&at_once)).is_err() || asked.iter().any(|asked| asked.revents().contains(PollFlags::OUT))
-}
-
-/// Options of a UDP socket, after those that quinn-udp sets: no time stamps, and nothing joined where `joins` is not set.
-#[cfg(feature = "udp")]
-pub(crate) fn set_udp_options(socket: &Socket, joins: bool) -> io::Result<()> {
-    syscall::set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)?;
-    if joins { Ok(()) } else { syscall::set_option(socket, libc::SOL_UDP, libc::UDP_GRO, 0) }
 }

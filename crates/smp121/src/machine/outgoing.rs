@@ -103,7 +103,7 @@ impl Peer {
                     let name = mailslot.name.clone();
                     let reply = NameReply {
                         number,
-                        request_len_max: mailslot.len_max,
+                        request_len_max: mailslot.len_max.min(self.link.profile.offered_len_max),
                         mailslot: mailslot.id.number,
                         outstanding_max: OUTSTANDING_MAX,
                         name: echoes_name.then_some(&*name),
@@ -143,10 +143,11 @@ impl Peer {
                     let remote = remotes.get_mut(super::num::to_usize(remote)).and_then(Option::as_mut);
                     let Some(remote) = remote else { continue };
                     let Some(mailslot) = remote.mailslot() else { continue };
-                    let Some((transfer, dscp)) = remote.sending(place) else { continue };
-                    let head = Head { direction: Direction::Request, place, mailslot, dscp };
+                    let turn = remote.turn_of(place);
+                    let Some((transfer, dscp)) = remote.sending(turn) else { continue };
+                    let head = Head { direction: Direction::Request, place: turn, mailslot, dscp };
                     let outcome = send_transfer(transfer, head, link, shared, out);
-                    (outcome, outcome != Outcome::Blocked && remote.on_sent(place, link, shared.now))
+                    (outcome, outcome != Outcome::Blocked && remote.on_sent(turn, turn == place, link, shared.now))
                 }
                 Sender::Reply { mailslot, place } => {
                     let Some(inbound) = inbound.get_mut(&mailslot) else { continue };

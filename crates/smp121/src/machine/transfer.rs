@@ -256,6 +256,11 @@ impl Transfer {
         self.timeouts_count
     }
 
+    /// The peer acknowledged more than `offset`.
+    pub(super) const fn has_acked_beyond(&self, offset: u32) -> bool {
+        self.acked > offset
+    }
+
     /// The peer had more of it than `offset`, and has no more.
     pub(super) fn rewind(&mut self, offset: u32) {
         self.acked = self.acked.min(offset);

@@ -11,7 +11,12 @@
 
 mod driver;
 mod flows;
+mod hostile;
+mod laws;
+mod limits;
 mod profiles;
+mod rdos;
 mod rig;
+mod rules;
 mod simulation;
 mod wire;
