@@ -57,8 +57,43 @@ fn padding_options_and_extension_headers_are_no_part_of_a_segment() {
     // Hop-by-hop options, then an atomic fragment header.
     let extensions = [44, 0, 1, 4, 0, 0, 0, 0, 121, 0, 0, 0, 0, 0, 0, 1];
     let extended = [&six[..], &ipv6(0, &extensions, &segment(&V6, b"extensions"))].concat();
-    let read = read(&pcap(1, &[short, options, extended])[..]);
-    assert_eq!(data(&read), [&b"x"[..], b"options", b"extensions"]);
+    // Routing, destination options of 16 octets, authentication of 24; and authentication over IPv4.
+    let mut extensions = vec![60, 0, 0, 0, 0, 0, 0, 0, 51, 1, 1, 12];
+    extensions.extend([0; 12]);
+    extensions.extend([121, 4]);
+    extensions.extend([7; 22]);
+    let routed = [&six[..], &ipv6(43, &extensions, &segment(&V6, b"routed"))].concat();
+    let signed = [&[121, 4][..], &[7; 22], &segment(&V4, b"signed")].concat();
+    let signed = [&ethernet[..], &ipv4(51, &signed)].concat();
+    let read = read(&pcap(1, &[short, options, extended, routed, signed])[..]);
+    assert_eq!(data(&read), [&b"x"[..], b"options", b"extensions", b"routed", b"signed"]);
+}
+
+//= SMP121-O11
+#[test]
+fn headers_cut_anywhere_are_unreadable_and_never_read_beyond() {
+    let extensions =
+        [60, 0, 1, 4, 0, 0, 0, 0, 44, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 121, 0, 0, 0, 0, 0, 0, 1];
+    let six = ipv6(0, &extensions, &segment(&V6, b"x"));
+    let four = ipv4_with(121, 0, &[1; 12], &segment(&V4, b"x"));
+    for (packet, header_len) in [(six, 40 + 32), (four, 20 + 12)] {
+        for len in 0..packet.len() {
+            let mut file = pcap_head(Order::Little, false, RAW);
+            pcap_packet(&mut file, Order::Little, (0, 0), &packet[..len], packet.len());
+            let read = read(&file[..]);
+            assert_eq!(read.unreadable.len(), usize::from(len < header_len), "{len}");
+            assert_eq!(read.segments.len(), usize::from(len >= header_len), "{len}");
+        }
+    }
+    // Extensions that the payload's length has no room for.
+    let mut lies = ipv6(0, &[121, 0, 1, 4, 0, 0, 0, 0], &segment(&V6, b"x"));
+    for len in 1..8 {
+        lies[5] = len;
+        assert_eq!(read(&pcap(RAW, [&lies])[..]).unreadable, [Unreadable::Header], "{len}");
+    }
+    let mut short = ipv4(121, &segment(&V4, b"x"));
+    short[0] = 0x44;
+    assert_eq!(read(&pcap(RAW, [&short])[..]).unreadable, [Unreadable::Header], "a header of 16 octets");
 }
 
 //= SMP121-O11, SMP121-I16
