@@ -39,6 +39,17 @@ pub struct Profile {
     pub rto_per_request: bool,
     /// Requests in flight to one mailslot, whatever more the peer offers.
     pub outstanding_max: u16,
+    /// The peer cuts replies at the largest request of the mailslot that they come from. Longer ones are refused when they
+    /// are given.
+    pub cuts_replies: bool,
+    /// A late copy of a request whose reply was acknowledged is reset, as the source draws it. Otherwise it is dropped: RDOS
+    /// takes a reset of a request that is done with for one of all that it has open.
+    //= SMP121-A12
+    pub resets_late_copies: bool,
+    /// A mailslot is offered as taking this much at most, whatever more it takes.
+    pub offered_len_max: u32,
+    /// How long a reply without acknowledgement is kept at least, as the peer may come back for it only then.
+    pub reply_retention_min: Duration,
 }
 
 impl Profile {
@@ -56,11 +67,17 @@ impl Profile {
         backoff_max: 6,
         rto_per_request: false,
         outstanding_max: 16,
+        cuts_replies: false,
+        resets_late_copies: true,
+        offered_len_max: u32::MAX,
+        reply_retention_min: Duration::ZERO,
     };
 
     /// RDOS, the one deployed implementation: one segment a message, no acknowledgement of parts, never `Busy` (it stops its
     /// kernel), at least 3 s before anything is repeated (a repeated request that is at work is run twice), one request at a
-    /// time to a mailslot (of several that it has to take again after a restart it loses octets).
+    /// time to a mailslot (of several that it has to take again after a restart it loses octets). It looks at the low 16 bits
+    /// of what a mailslot takes before it sends, cuts replies at that length, and resends as seldom as after 24 s for each of
+    /// its 16 requests in flight.
     pub const RDOS: Self = Self {
         name: "rdos",
         echoes_name: true,
@@ -74,6 +91,10 @@ impl Profile {
         backoff_max: 3,
         rto_per_request: true,
         outstanding_max: 1,
+        cuts_replies: true,
+        resets_late_copies: false,
+        offered_len_max: 0xffff,
+        reply_retention_min: Duration::from_secs(480),
     };
 
     /// The preset of this word: `spec` or `rdos`.
@@ -89,9 +110,12 @@ impl Profile {
         self
     }
 
-    /// Sets the least time before anything is sent again.
+    /// Sets the least time before anything is sent again, and that before a round trip was measured where it is shorter.
     #[must_use]
     pub const fn with_rto_min(mut self, rto_min: Duration) -> Self {
+        if self.rto_initial.as_nanos() < rto_min.as_nanos() {
+            self.rto_initial = rto_min;
+        }
         self.rto_min = rto_min;
         self
     }

@@ -194,6 +194,21 @@ async fn a_message_without_arguments_that_came_goes_on_to_an_npm_peer_with_an_em
     let came = Decoder::new(Decoder::UNIT_LEN_MAX).decode(&mut buffer).unwrap().unwrap().into_arguments();
     near.send(came).await.unwrap();
     let mut sent = [0xff; 3];
-    far.read_exact(&mut sent).await.unwrap();
+    timeout(Duration::from_secs(5), far.read_exact(&mut sent)).await.expect("three octets").unwrap();
     assert_eq!(sent, [0x01, 0, 0]);
+}
+
+#[tokio::test]
+async fn messages_that_carry_nothing_count_as_small_units_whichever_way_they_are_taken() {
+    //= SMPF-L-SMALL-UNITS
+    let mut limits = Limits::default();
+    limits.small_units_per_second_max = 5;
+    let (near, mut far) = duplex(100);
+    let mut near = Connection::new(near, config().to_builder().with_limits(limits).build().unwrap());
+    // Full ones between are not counted.
+    far.write_all(&[0x00, 0x01, 0, 1, b'x', 0x01, 0, 0].repeat(3)).await.unwrap();
+    for _ in 0..9 {
+        assert!(matches!(near.receive().await.unwrap(), Some(Event::Message(_))));
+    }
+    assert_eq!(near.counters().small_unit_pauses, 1, "six are one past the budget");
 }

@@ -69,6 +69,9 @@ impl EndpointMachine {
     /// A segment from somebody that nothing is known of.
     //= SMP121-R-D
     fn on_stranger(&mut self, source: SocketAddr, destination: IpAddr, kind: Kind<'_>) -> Result<(), DropReason> {
+        if self.shared.mailslots.is_untouched() && kind.asks() {
+            return Err(DropReason::NoMailslots);
+        }
         match kind {
             Kind::Data(Data { direction: Direction::Request, number, mailslot, .. }) => {
                 self.shared.take_reset()?;
@@ -177,6 +180,9 @@ impl Peer {
 
     //= SMP121-R-D, SMP121-R-K
     fn on_request(&mut self, data: &Data<'_>, shared: &mut Shared) -> Result<(), DropReason> {
+        if shared.mailslots.is_untouched() {
+            return Err(DropReason::NoMailslots);
+        }
         let id = shared.mailslots.by_number(data.mailslot).map(|mailslot| mailslot.id);
         let Self { inbound, link, .. } = self;
         let outcome = match inbound.get_mut(&data.mailslot) {
@@ -192,6 +198,9 @@ impl Peer {
 
     //= SMP121-W16, SMP121-L8
     fn on_name_request(&mut self, key: PeerKey, name: &[u8], shared: &mut Shared) -> Result<(), DropReason> {
+        if shared.mailslots.is_untouched() {
+            return Err(DropReason::NoMailslots);
+        }
         if !self.link.name_requests.take(shared.now) {
             return Err(DropReason::NameRequestRate);
         }
@@ -244,6 +253,15 @@ impl Peer {
                 remote.fail(ExchangeError::Unreachable(error.kind), link, shared);
             }
         }
+    }
+}
+
+impl Kind<'_> {
+    /// True for what wants something of a mailslot of ours. An endpoint that never had any stays silent: it may share its address with
+    /// one that has some, and would answer for it.
+    //= SMP121-O21
+    const fn asks(&self) -> bool {
+        matches!(self, Self::NameRequest { .. } | Self::Data(Data { direction: Direction::Request, .. }))
     }
 }
 

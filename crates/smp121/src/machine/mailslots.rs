@@ -56,12 +56,18 @@ pub(super) struct Mailslots {
     by_number: BTreeMap<u16, Mailslot>,
     by_name: BTreeMap<Box<[u8]>, u16>,
     last_number: u16,
+    was_defined: bool,
 }
 
 impl Mailslots {
     /// Numbers count up from `first`, so that those of an earlier life are not given again at once.
     pub(super) const fn new(first: u16) -> Self {
-        Self { by_number: BTreeMap::new(), by_name: BTreeMap::new(), last_number: first }
+        Self { by_number: BTreeMap::new(), by_name: BTreeMap::new(), last_number: first, was_defined: false }
+    }
+
+    /// True where there never was one.
+    pub(super) const fn is_untouched(&self) -> bool {
+        !self.was_defined
     }
 
     pub(super) fn define(
@@ -85,6 +91,7 @@ impl Mailslots {
             return Err(LimitExceeded::new("mailslots_max", limits.mailslots_max, count).into());
         }
         let number = self.free_number();
+        self.was_defined = true;
         let id = MailslotId { number, serial };
         let name: Box<[u8]> = name.into();
         self.by_name.insert(name.clone(), number);

@@ -103,7 +103,7 @@ impl Peer {
                     let name = mailslot.name.clone();
                     let reply = NameReply {
                         number,
-                        request_len_max: mailslot.len_max,
+                        request_len_max: mailslot.len_max.min(self.link.profile.offered_len_max),
                         mailslot: mailslot.id.number,
                         outstanding_max: OUTSTANDING_MAX,
                         name: echoes_name.then_some(&*name),

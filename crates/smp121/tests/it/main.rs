@@ -15,6 +15,7 @@ mod hostile;
 mod laws;
 mod limits;
 mod profiles;
+mod rdos;
 mod rig;
 mod rules;
 mod simulation;

@@ -25,7 +25,9 @@ fn the_presets_are_those_of_the_page() {
 fn settings_change_one_thing_each() {
     let busy = Profile::SPEC.with_busy(true);
     assert!(busy.sends_busy && busy.with_busy(false) == Profile::SPEC);
-    let patient = Profile::SPEC.with_rto_min(Duration::from_secs(9));
-    assert_eq!(patient.rto_min, Duration::from_secs(9));
+    let patient = Profile::SPEC.with_rto_min(Duration::from_millis(900));
+    assert_eq!(patient.rto_min, Duration::from_millis(900));
     assert_eq!(patient.with_rto_min(Profile::SPEC.rto_min), Profile::SPEC);
+    let very_patient = Profile::SPEC.with_rto_min(Duration::from_secs(9));
+    assert_eq!(very_patient.rto_initial, very_patient.rto_min, "the first wait is no shorter than the least");
 }

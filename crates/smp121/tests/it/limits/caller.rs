@@ -236,7 +236,7 @@ fn a_servers_ranges_go_all_the_way_round() {
     assert!(server.is_silent());
 }
 
-//= SMP121-O1, SMP121-I2
+//= SMP121-O1, SMP121-I2, SMP121-I4
 #[test]
 fn both_ends_ask_each_other_at_the_same_time() {
     let mut world = World::new();

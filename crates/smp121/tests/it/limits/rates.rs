@@ -108,6 +108,7 @@ fn two_ends_that_know_nothing_of_each_other_exchange_one_reset() {
     client.send(remote, b"hello");
     let request = client.seen().remove(0);
     let mut server = Lone::new();
+    server.define(b"another");
     // The client's packets go from B to A here: another checksum.
     let what = lone::whole(Direction::Request, 100, 9, b"hello");
     assert!(request.is_data(Direction::Request));

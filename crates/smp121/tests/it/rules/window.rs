@@ -247,10 +247,32 @@ fn sixteen_requests_of_one_host_are_taken_at_once_whatever_their_order() {
     assert_eq!(server.counters().dropped_all_count(), 0);
 }
 
+//= SMP121-O21, SMP121-U10
+#[test]
+fn an_endpoint_that_never_had_a_mailslot_answers_for_nobody() {
+    let mut client = Lone::new();
+    client.name_request(b"printer");
+    client.request(100, 9, b"hello");
+    assert!(client.is_silent());
+    // Nor where it knows the one who asks.
+    let remote = client.client(100);
+    client.send(remote, b"hello");
+    client.seen();
+    client.name_request(b"printer");
+    client.request(100, 7, b"hello");
+    assert!(client.is_silent());
+    assert_eq!(client.dropped(DropReason::NoMailslots), 4);
+    let mailslot = client.define(b"printer");
+    client.machine.undefine(client.now, mailslot).unwrap();
+    client.name_request(b"printer");
+    assert_eq!(client.lines(0), ["name! none"], "one that had some answers");
+}
+
 //= SMP121-W19, SMP121-A17
 #[test]
 fn a_name_that_nobody_has_is_answered_and_ends_the_exchange_at_once() {
     let mut server = Lone::new();
+    server.define(b"printer");
     server.name_request(b"nobody");
     assert_eq!(server.lines(0), ["name! none"]);
     assert_eq!(server.machine.peer_count(), 0, "and who asked is forgotten");
