@@ -136,9 +136,11 @@ fn other_protocols_are_counted_and_unreadable_ones_named() {
         ethernet([0x08, 0x00], &ipv4(17, &udp(53, 40_000, &whole))),
         ethernet([0x08, 0x00], &ipv4(17, &[0x2f])),
         ethernet([0x08, 0x00], &ipv4(120, &whole)),
+        // What is an extension header in IPv6 is none in IPv4.
+        ethernet([0x08, 0x00], &ipv4(60, &[&[121, 0, 1, 4, 0, 0, 0, 0][..], &whole].concat())),
     ];
     let read_them = read(&pcap(1, &packets)[..]);
-    assert_eq!((read_them.other, read_them.segments.len(), read_them.unreadable.len()), (6, 0, 0));
+    assert_eq!((read_them.other, read_them.segments.len(), read_them.unreadable.len()), (7, 0, 0));
     let packets = [
         vec![2; 13],
         ethernet([0x08, 0x00], &ipv4(121, &whole)[..19]),
