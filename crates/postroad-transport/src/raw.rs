@@ -127,7 +127,7 @@ impl Config {
     }
 
     /// Memory for datagrams that wait to be received, in octets as the kernel counts (a small datagram takes some
-    /// hundred). The system gives at most `net.core.rmem_max`. Default: the system's, often 208 KiB.
+    /// hundred). Without `CAP_NET_ADMIN` the system gives at most `net.core.rmem_max`. Default: the system's, often 208 KiB.
     #[must_use]
     pub const fn with_receive_buffer_len(mut self, len: Option<usize>) -> Self {
         self.receive_buffer_len = len;
@@ -173,7 +173,7 @@ impl Config {
 
     fn set_options(&self, socket: &BareSocket) -> io::Result<()> {
         if let Some(len) = self.receive_buffer_len {
-            socket.set_recv_buffer_size(len)?;
+            sockets::set_receive_buffer_len(socket, len)?;
         }
         if let Some(len) = self.send_buffer_len {
             socket.set_send_buffer_size(len)?;

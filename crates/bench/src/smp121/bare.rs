@@ -1,7 +1,7 @@
 //! Sockets without a protocol.
 
 use super::LARGE_LEN;
-use super::road::{CLIENT, Road, SERVER};
+use super::road::{CLIENT, RECEIVE_BUFFER_LEN, Road, SERVER};
 use crate::harness::{Stopwatch, Timing, clock};
 use anyhow::Context as _;
 use socket2::{Domain, Protocol, SockAddr, Type};
@@ -78,6 +78,10 @@ impl Bare {
                     OwnedFd::from(socket).into()
                 }
             };
+            // As large as ours; past the system's limit where this process may.
+            if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER_LEN).is_err() {
+                rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER_LEN)?;
+            }
             socket.set_nonblocking(true)?;
             Ok(UdpSocket::from_std(socket)?)
         };

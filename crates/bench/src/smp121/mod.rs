@@ -4,7 +4,6 @@ mod bare;
 mod ours;
 mod peers;
 mod road;
-mod udp;
 
 use crate::args::Settings;
 use crate::figure::{Aim, Bound, Figure, Unit};

@@ -32,6 +32,15 @@ const SEND_TRY_COUNT: usize = 4;
 /// How a receive ended: whether the socket was found empty.
 pub(crate) type IsDrained = bool;
 
+/// Asks for a receive buffer of `len` octets: past the system's limit where this process has `CAP_NET_ADMIN`, up to it
+/// otherwise.
+pub(crate) fn set_receive_buffer_len(socket: &Socket, len: usize) -> io::Result<()> {
+    match rustix::net::sockopt::set_socket_recv_buffer_size_force(socket, len) {
+        Ok(()) => Ok(()),
+        Err(_not_privileged) => socket.set_recv_buffer_size(len),
+    }
+}
+
 /// A socket that the runtime watches.
 ///
 /// It is watched for reading alone. After an ICMP error the runtime would take a socket for closed for writing for

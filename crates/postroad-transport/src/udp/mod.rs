@@ -98,7 +98,8 @@ impl Config {
     }
 
     /// Memory for datagrams that wait to be received, in octets as the kernel counts (a small datagram takes some
-    /// hundred). The system gives at most its own limit (`net.core.rmem_max`). Default: the system's.
+    /// hundred). Without `CAP_NET_ADMIN` the system gives at most its own
+    /// limit (`net.core.rmem_max`). Default: the system's.
     #[must_use]
     pub const fn with_receive_buffer_len(mut self, len: Option<usize>) -> Self {
         self.receive_buffer_len = len;
@@ -157,6 +158,9 @@ impl Config {
             socket.bind_device(Some(device.as_bytes()))?;
         }
         if let Some(len) = self.receive_buffer_len {
+            #[cfg(target_os = "linux")]
+            crate::sockets::set_receive_buffer_len(&socket, len)?;
+            #[cfg(not(target_os = "linux"))]
             socket.set_recv_buffer_size(len)?;
         }
         if let Some(len) = self.send_buffer_len {

@@ -143,19 +143,25 @@ fn find(nodes: &HashMap<Place, Weak<Node>>, place: &Place) -> Option<Arc<Node>> 
     open(place).or_else(|| wider.and_then(|wider| open(&wider)))
 }
 
+/// Room for datagrams that wait to be received, as far as the system gives it: a peer may have 1 MiB in flight, and the
+/// kernel charges up to twice a datagram's length.
+const RECEIVE_BUFFER_LEN: usize = 4 << 20;
+
 pub(super) fn memory_socket() -> Result<impl DatagramSocket + 'static, CarrierError> {
     hub().bind()
 }
 
 pub(super) fn udp_socket(address: SocketAddr, url: &Url) -> Result<udp::Socket, Error> {
-    let opened = udp::Config::new(address).open().and_then(udp::Opened::start);
+    let config = udp::Config::new(address).with_receive_buffer_len(Some(RECEIVE_BUFFER_LEN));
+    let opened = config.open().and_then(udp::Opened::start);
     opened.map_err(|error| Error::carrier(format!("could not open {url}"), error))
 }
 
 #[cfg(target_os = "linux")]
 fn raw_socket(address: IpAddr, url: &Url) -> Result<impl DatagramSocket + 'static, Error> {
     use postroad_transport::raw;
-    let opened = raw::Config::new(PROTOCOL).with_address(address).open().and_then(raw::Opened::start);
+    let config = raw::Config::new(PROTOCOL).with_address(address).with_receive_buffer_len(Some(RECEIVE_BUFFER_LEN));
+    let opened = config.open().and_then(raw::Opened::start);
     opened.map_err(|error| Error::carrier(format!("could not open {url}"), error))
 }
 
