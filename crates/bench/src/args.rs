@@ -14,7 +14,8 @@ groups (all where none is named):
   codec        encode and decode in memory, one thread
   loopback     message rate, echo and bulk over TCP on 127.0.0.1
   carriers     message rate and bulk over TLS and WebSocket
-  smp121       requests and replies over UDP and raw IP (needs CAP_NET_RAW)
+  smp121       requests and replies over UDP and raw IP (needs CAP_NET_RAW), beside TCP, QUIC and NATS
+               (where nats-server is installed, Debian: nats-server; else its rows are skipped)
   allocations  allocations per message in steady state
   memory       peak memory of a long body
   idle         memory of idle connections

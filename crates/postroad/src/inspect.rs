@@ -4,6 +4,7 @@
 //! [`capture`] with [`find`] gets them out of pcap and pcapng files.
 
 pub mod capture;
+mod ip;
 mod packet;
 mod segment;
 

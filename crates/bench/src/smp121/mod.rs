@@ -1,7 +1,8 @@
-//! Requests and replies of `smp121` beside bare sockets.
+//! Requests and replies of `smp121` beside bare sockets and other protocols.
 
 mod bare;
 mod ours;
+mod peers;
 mod road;
 mod udp;
 
@@ -125,5 +126,7 @@ pub(crate) fn figures(settings: &Settings, noise: &mut Noise) -> anyhow::Result<
         });
     }
     let wanted = plans.into_iter().filter(|plan| settings.wants(&plan.name));
-    wanted.map(|plan| plan.measure(settings, noise)).collect()
+    let mut figures = wanted.map(|plan| plan.measure(settings, noise)).collect::<anyhow::Result<Vec<_>>>()?;
+    figures.extend(peers::figures(settings, noise)?);
+    Ok(figures)
 }

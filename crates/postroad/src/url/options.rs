@@ -86,7 +86,7 @@ pub struct UrlOptions {
     pub segment: Option<usize>,
     /// `bind=ADDRESS`: the address of this host that a client speaks from.
     pub bind: Option<IpAddr>,
-    /// `dscp=0` to `dscp=63`: the class of service of a client's requests.
+    /// `dscp=0` to `dscp=63`: the class of service of requests, or of a listener's replies.
     pub dscp: Option<u8>,
     /// `ca=FILE`: the authorities that the server's certificate must come from, instead of the platform's.
     pub ca: Option<PathBuf>,

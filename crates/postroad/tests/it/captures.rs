@@ -39,6 +39,7 @@ fn read(file: impl std::io::Read) -> Read {
                 read.lens.push((packet.octets.len(), packet.whole_len));
                 match find(&packet) {
                     Found::Datagram(datagram) => {
+                        assert!(datagram.octets.len() <= datagram.whole_len);
                         read.segments.push(InspectedSegment::of(&datagram));
                         read.ways.push((datagram.source.to_string(), datagram.destination.to_string()));
                     }

@@ -45,6 +45,22 @@ pub(super) enum Sender {
     Reply { mailslot: u16, place: u64 },
 }
 
+impl Sender {
+    const fn place(self) -> u64 {
+        match self {
+            Self::Request { place, .. } | Self::Reply { place, .. } => place,
+        }
+    }
+
+    fn is_beside(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Request { remote: a, .. }, Self::Request { remote: b, .. }) => a == b,
+            (Self::Reply { mailslot: a, .. }, Self::Reply { mailslot: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) address: SocketAddr,
@@ -117,6 +133,15 @@ impl Link {
     /// The largest message that can be sent there.
     pub(super) const fn message_len_max(&self) -> usize {
         if self.profile.segments { u32::MAX as usize } else { self.body_len_max() }
+    }
+
+    /// The oldest message that has something to send to or from the same mailslot as `sender`, which may be that itself.
+    pub(super) fn oldest_beside(&self, sender: Sender) -> Sender {
+        self.sending
+            .iter()
+            .copied()
+            .filter(|other| other.is_beside(sender))
+            .fold(sender, |oldest, other| if other.place() < oldest.place() { other } else { oldest })
     }
 
     pub(super) fn arm(&mut self, at: Instant) {

@@ -22,6 +22,8 @@ pub(super) struct Mailslot {
     pub(super) name: Box<[u8]>,
     /// The largest request, in octets.
     pub(super) len_max: u32,
+    /// The code point of its replies.
+    pub(super) dscp: u8,
     /// Requests of peers that are assembled or wait, not counting those next in turn.
     pub(super) queued_count: usize,
     turns: VecDeque<Turn>,
@@ -96,7 +98,7 @@ impl Mailslots {
         let name: Box<[u8]> = name.into();
         self.by_name.insert(name.clone(), number);
         let mailslot =
-            Mailslot { id, name, len_max: len, queued_count: 0, turns: VecDeque::new(), is_announced: false };
+            Mailslot { id, name, len_max: len, dscp: 0, queued_count: 0, turns: VecDeque::new(), is_announced: false };
         self.by_number.insert(number, mailslot);
         Ok(id)
     }

@@ -133,10 +133,16 @@ impl Peer {
         false
     }
 
-    /// The next part of a message, messages in turn.
+    /// The next part of a message: mailslots in turn, and of each the oldest message first. The peer serves them in order, so
+    /// parts of later ones would only fill its memory. What is sent again does not wait for its turn.
     fn send_part(&mut self, shared: &mut Shared, out: &mut TransmitBatch) -> bool {
         for _ in 0..self.link.sending.len() {
-            let Some(sender) = self.link.sending.pop_front() else { return false };
+            let Some(first) = self.link.sending.pop_front() else { return false };
+            let sender = if self.is_urgent(first) { first } else { self.link.oldest_beside(first) };
+            if sender != first {
+                self.link.sending.retain(|other| *other != sender);
+                self.link.sending.push_back(first);
+            }
             let Self { remotes, inbound, link, .. } = self;
             let (outcome, has_more) = match sender {
                 Sender::Request { remote, place } => {
@@ -152,7 +158,8 @@ impl Peer {
                 Sender::Reply { mailslot, place } => {
                     let Some(inbound) = inbound.get_mut(&mailslot) else { continue };
                     let Some(transfer) = inbound.sending(place) else { continue };
-                    let head = Head { direction: Direction::Reply, place, mailslot, dscp: 0 };
+                    let dscp = shared.mailslots.by_number(mailslot).map_or(0, |mailslot| mailslot.dscp);
+                    let head = Head { direction: Direction::Reply, place, mailslot, dscp };
                     let outcome = send_transfer(transfer, head, link, shared, out);
                     (outcome, outcome != Outcome::Blocked && inbound.on_sent(place, link, shared))
                 }
@@ -172,6 +179,19 @@ impl Peer {
             }
         }
         false
+    }
+
+    fn is_urgent(&mut self, sender: Sender) -> bool {
+        let transfer = match sender {
+            Sender::Request { remote, place } => {
+                let remote = self.remotes.get_mut(super::num::to_usize(remote)).and_then(Option::as_mut);
+                remote.and_then(|remote| remote.sending(place)).map(|(transfer, _)| &*transfer)
+            }
+            Sender::Reply { mailslot, place } => {
+                self.inbound.get_mut(&mailslot).and_then(|inbound| inbound.sending(place)).map(|transfer| &*transfer)
+            }
+        };
+        transfer.is_some_and(Transfer::is_urgent)
     }
 
     /// Records that waited long enough for a segment to ride on.

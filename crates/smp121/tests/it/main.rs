@@ -11,6 +11,7 @@
 
 mod driver;
 mod flows;
+mod goodput;
 mod hostile;
 mod laws;
 mod limits;

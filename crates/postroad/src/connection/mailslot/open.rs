@@ -103,7 +103,6 @@ async fn at(
 pub(crate) async fn listen(url: Url, options: &ListenOptions) -> Result<(Slot, Url), Error> {
     let for_clients = [
         ("bind", url.options().bind.is_some(), "the host of the URL is the address to listen at"),
-        ("dscp", url.options().dscp.is_some(), "leave it out"),
         ("request_timeout", url.options().request_timeout.is_some(), "leave it out"),
     ];
     if let Some((name, _, remedy)) = for_clients.into_iter().find(|(_, is_there, _)| *is_there) {
@@ -121,6 +120,7 @@ pub(crate) async fn listen(url: Url, options: &ListenOptions) -> Result<(Slot, U
     let node = Node::at(place, &url, &settings).map_err(|error| error.with_what(what()))?;
     let mailslot =
         node.endpoint().define(&name, settings.max_size).map_err(|error| errors::open(&url, what(), error))?;
+    mailslot.set_dscp(url.options().dscp.unwrap_or(0));
     let url = url.with_port(node.endpoint().local_addr().port());
     let end = End::Own(Mutex::new(Some(Arc::new(mailslot))));
     let slot = Slot::new(url.clone(), "any peer".to_owned(), Duration::MAX, end, node);

@@ -27,6 +27,19 @@ fn precedence_is_the_code_point_of_a_requests_segments() {
     assert!(client.out().iter().filter(|out| !out.seen.is_data(Direction::Request)).all(|out| out.dscp == 0));
 }
 
+//= SMP121-A30, SMP121-I15
+#[test]
+fn replies_have_the_precedence_of_their_mailslot() {
+    let mut server = Lone::new();
+    let (mailslot, first) = server.server();
+    server.machine.set_dscp(mailslot, 46 | 0xc0).unwrap();
+    server.request(first, mailslot.number(), b"hello");
+    server.serve(mailslot, b"yes");
+    assert_eq!(server.out().iter().map(|out| out.dscp).collect::<Vec<_>>(), [46]);
+    server.machine.undefine(server.now, mailslot).unwrap();
+    assert_eq!(server.machine.set_dscp(mailslot, 1), Err(UsageError::Gone));
+}
+
 //= SMP121-U13, SMP121-A22
 #[test]
 fn the_callers_own_time_ends_the_exchange_wherever_it_is() {
