@@ -171,3 +171,13 @@ fn rates_can_be_set() {
     // The answer that waits is not queued twice.
     assert_eq!((server.seen().len(), server.dropped(DropReason::NameRequestRate)), (1, 8));
 }
+
+#[test]
+fn short_answers_that_wait_for_one_peer_are_bounded() {
+    let mut server = Lone::new();
+    let (mailslot, first) = server.server();
+    for step in 0..100 {
+        server.request(first + 1000 + step, mailslot.number(), b"x");
+    }
+    assert_eq!(server.seen().iter().filter(|seen| seen.is_reset()).count(), 32, "the peer asks again for the others");
+}
