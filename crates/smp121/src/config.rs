@@ -46,7 +46,8 @@ pub struct Limits {
     /// Resets sent in a second to all peers together. Default 100.
     //= SMP121-L9
     pub resets_per_second: u32,
-    /// Octets in flight to one peer. Default 4 MiB, at least two segments. Congestion control stays below it.
+    /// Octets in flight to one peer. Default 1 MiB, at least two segments. Congestion control stays below it. A peer does not say
+    /// how much it has room for; what has no room there is lost.
     pub flight_len_max: usize,
 }
 
@@ -67,7 +68,7 @@ impl Default for Limits {
             replies_len_max: 64 << 20,
             name_requests_per_second: 10,
             resets_per_second: 100,
-            flight_len_max: 4 << 20,
+            flight_len_max: 1 << 20,
         }
     }
 }

@@ -46,6 +46,10 @@ impl Namespace {
 
     /// Joins two networks by a link: this end is `near`, with the addresses that end in 1, the other `far`, with 2.
     pub(crate) fn join(&self, far: &Self) {
+        for namespace in [self, far] {
+            // Addresses that are looked for twice are no addresses for a second.
+            _ = namespace.try_run("sysctl -qw net.ipv6.conf.default.accept_dad=0");
+        }
         self.run(&format!("ip link add near type veth peer name far netns {}", far.keeper.id()));
         for (namespace, name, host) in [(self, "near", 1), (far, "far", 2)] {
             namespace.run(&format!("ip address add 10.9.0.{host}/24 dev {name}"));

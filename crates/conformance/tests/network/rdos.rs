@@ -151,16 +151,18 @@ fn it_asks_we_serve() {
     assert_eq!((executed_count, most_count), (1000, 1));
 }
 
-/// Both at once, while a twentieth of what arrives here is lost.
+/// Both at once, while one in forty of what arrives here is lost.
 //= SMP121-O4
 #[test]
 fn both_ask_both_and_a_little_is_lost() {
     let _alone = alone();
     let Some((near, far)) = Namespace::pair() else { return };
     near.run("ip address add 10.9.0.3/24 dev near");
-    let lossy = near.try_run("iptables -A INPUT -p 121 -m statistic --mode nth --every 40 -j DROP");
+    let lossy = near.try_run("iptables -A INPUT -p 121 -m statistic --mode nth --every 40 --packet 20 -j DROP");
     if let Err(why) = lossy {
-        eprintln!("nothing is lost: {why}");
+        eprintln!("SKIPPED: nothing is lost, {why}");
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "CI has to have iptables with statistic");
+        return;
     }
     let mut server = serve(Some(&near), Place::rdos(raw(OURS)));
     let load = Load::new(raw(OURS), 80, 300);

@@ -102,8 +102,10 @@ impl Congestion {
         self.cut_at.is_none_or(|cut_at| sent_at > cut_at)
     }
 
+    /// Not below what a new connection may send at once (RFC 6928), as each of many short ones would: with halves of small
+    /// windows, a path that loses a tenth is as good as none. Time-outs still bring it down to one segment, and back off.
     fn cut(&mut self, now: Instant) {
-        self.threshold_len = (self.flight_len / 2).max(2 * self.segment_len);
+        self.threshold_len = (self.flight_len / 2).max(initial_window(self.segment_len));
         self.avoided_len = 0;
         self.cut_at = Some(now);
     }
@@ -144,13 +146,23 @@ mod tests {
     #[test]
     fn one_round_of_losses_cuts_once_and_a_later_one_again() {
         let mut congestion = Congestion::new(1000, usize::MAX);
-        congestion.moved(0, 16_000);
+        congestion.moved(0, 64_000);
         congestion.on_loss(at(10), at(1));
         congestion.on_loss(at(11), at(9));
-        assert_eq!(congestion.window_len(), 8_000);
-        congestion.moved(16_000, 8_000);
+        assert_eq!(congestion.window_len(), 32_000);
+        congestion.moved(64_000, 32_000);
         congestion.on_loss(at(20), at(15));
-        assert_eq!(congestion.window_len(), 4_000);
+        assert_eq!(congestion.window_len(), 16_000);
+    }
+
+    #[test]
+    fn single_losses_leave_what_any_new_connection_may_send() {
+        let mut congestion = Congestion::new(1000, usize::MAX);
+        congestion.moved(0, 12_000);
+        congestion.on_loss(at(10), at(1));
+        assert_eq!(congestion.window_len(), 10_000);
+        congestion.on_timeout(at(20), at(15));
+        assert_eq!(congestion.window_len(), 1000);
     }
 
     #[test]

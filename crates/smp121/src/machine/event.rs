@@ -136,6 +136,8 @@ pub struct Counters {
     pub fast_resent_count: u64,
     /// Retransmission time-outs.
     pub timeouts_count: u64,
+    /// Segments sent again before that, since an acknowledgement was overdue.
+    pub probes_count: u64,
     /// Resets sent.
     pub resets_sent_count: u64,
     /// Resets obeyed.

@@ -121,12 +121,11 @@ impl Peer {
         // What is invalid is dropped with all that rides along.
         //= SMP121-R-J
         let kind = kind?;
-        let is_bare = matches!(kind, Kind::Responses);
         // Data first: a reply may come together with a reset of its own request.
         let outcome = self.on_kind(key, kind, shared);
         //= SMP121-A28
         for response in segment.responses.filter_map(|raw| raw.known()) {
-            let known = self.on_response(response.number, response.mailslot, response.action, is_bare, shared);
+            let known = self.on_response(response.number, response.mailslot, response.action, shared);
             if !known {
                 shared.drop_one(if response.action == Action::Reset {
                     DropReason::ResetUnknown
@@ -163,15 +162,15 @@ impl Peer {
 
     /// A record of a response has no direction: a number of a reply of ours is tried first.
     //= SMP121-A7
-    fn on_response(&mut self, number: u32, mailslot: u16, action: Action, is_bare: bool, shared: &mut Shared) -> bool {
+    fn on_response(&mut self, number: u32, mailslot: u16, action: Action, shared: &mut Shared) -> bool {
         let Self { inbound, link, .. } = self;
         if let Some(inbound) = inbound.get_mut(&mailslot)
-            && inbound.on_response(number, action, is_bare, link, shared)
+            && inbound.on_response(number, action, link, shared)
         {
             return true;
         }
         let Some((remote, link)) = self.remote_of(mailslot) else { return false };
-        let known = remote.on_response(number, action, is_bare, link, shared);
+        let known = remote.on_response(number, action, link, shared);
         if known && action == Action::Reset {
             shared.counters.resets_obeyed_count += 1;
         }

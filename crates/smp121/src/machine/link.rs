@@ -4,7 +4,7 @@ use super::bucket::Bucket;
 use super::congestion::Congestion;
 use super::responses::Responses;
 use super::rtt::RttEstimator;
-use super::transfer::{Acked, Transfer};
+use super::transfer::{Acked, Patience, Transfer};
 use crate::config::{Config, SEGMENT_LEN_MIN};
 use crate::wire::{Action, HEADER_LEN, PseudoHeader, Response};
 use crate::{Profile, config::Addressing};
@@ -170,12 +170,19 @@ impl Link {
         self.arm(due_at);
     }
 
+    /// Queues an acknowledgement that says again what was said, since something came that was not next.
+    pub(super) fn respond_again(&mut self, number: u32, mailslot: u16, action: Action, now: Instant) {
+        self.responses.push_again(Response { number, mailslot, action }, now);
+        self.arm(now);
+    }
+
     /// Queues the final acknowledgement of a reply. It waits for a segment to ride on, unless so much waits that the
     /// peer's window may be closed by it.
     //= SMP121-R-A, SMP121-R-C
     pub(super) fn respond_final(&mut self, number: u32, mailslot: u16, total: u32, now: Instant, delay: Duration) {
         self.unacked_len += super::num::to_usize(total).min(2 * self.body_len_max());
-        let delay = if self.unacked_len > 4 * self.body_len_max() { Duration::ZERO } else { delay };
+        let is_due = self.unacked_len > 4 * self.body_len_max() || self.is_acknowledged_at_once(total);
+        let delay = if is_due { Duration::ZERO } else { delay };
         self.respond(number, mailslot, Action::Accepted { offset: total }, now + delay);
     }
 
@@ -193,9 +200,10 @@ impl Link {
     }
 
     /// An acknowledgement of a part of `transfer`.
-    pub(super) fn on_ack(&mut self, transfer: &mut Transfer, offset: u32, is_bare: bool, now: Instant) -> Acked {
+    pub(super) fn on_ack(&mut self, transfer: &mut Transfer, offset: u32, now: Instant) -> Acked {
         let (before, used_len, sent_at) = (transfer.flight_len(), self.congestion.flight_len(), transfer.sent_at());
-        let acked = transfer.on_ack(offset, is_bare, now, self.quiet());
+        let patience = Patience { quiet: self.quiet(), segment_len: self.body_len_max() };
+        let acked = transfer.on_ack(offset, now, patience);
         self.congestion.moved(before, transfer.flight_len());
         match acked {
             Acked::Advanced { len, rtt } => {
@@ -213,6 +221,35 @@ impl Link {
             Acked::Again | Acked::Stale => {}
         }
         acked
+    }
+
+    /// True where a lost segment of `transfer` is found out by a probe: it has several, and the peer acknowledges each two.
+    pub(super) fn probes(&self, transfer: &Transfer) -> bool {
+        let is_in_parts = super::num::to_usize(transfer.total()) > self.body_len_max();
+        is_in_parts && self.profile.acknowledges_parts && self.rtt.is_known()
+    }
+
+    /// How long to wait for an acknowledgement of `transfer`, where a time-out would come after `rto`.
+    pub(super) fn wait(&self, transfer: &Transfer, rto: Duration) -> Duration {
+        match transfer.probes_left() {
+            Some(probes_count) if self.probes(transfer) => {
+                self.rtt.probe_wait(probes_count, transfer.is_recovering()).min(rto)
+            }
+            _ => rto,
+        }
+    }
+
+    /// The final acknowledgement of a message of so many octets is not delayed.
+    pub(super) fn is_acknowledged_at_once(&self, total: u32) -> bool {
+        super::num::to_usize(total) > 4 * self.body_len_max()
+    }
+
+    /// An acknowledgement of `transfer` is overdue.
+    pub(super) fn send_probe(&mut self, transfer: &mut Transfer, now: Instant) {
+        let sent_at = transfer.sent_at();
+        if transfer.send_probe() {
+            self.congestion.on_loss(now, sent_at);
+        }
     }
 
     /// All of `transfer` has arrived, as something else than an acknowledgement shows.

@@ -235,6 +235,15 @@ fn send_transfer(
     }
     link.on_idle(shared.now);
     let body_len_max = link.body_len_max();
+    let number = super::window::number_at(head.place);
+    if head.direction == Direction::Reply && !transfer.is_begun() {
+        if !link.congestion.has_room(transfer.message().len().min(body_len_max)) {
+            return Outcome::Blocked;
+        }
+        // The reply says that the request is here; one that waits for its turn does not.
+        //= SMP121-R-B
+        link.responses.forget_ack(number, head.mailslot);
+    }
     // A message of one segment stays one, whatever waits to ride along.
     let records_len = if transfer.message().len() <= body_len_max {
         body_len_max - transfer.message().len()
@@ -249,7 +258,7 @@ fn send_transfer(
     let message = transfer.message().clone();
     let data = Data {
         direction: head.direction,
-        number: super::window::number_at(head.place),
+        number,
         mailslot: head.mailslot,
         position: part.position,
         is_last: part.is_last,

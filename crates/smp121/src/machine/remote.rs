@@ -90,6 +90,16 @@ impl Flight {
         let at_least = rto_min.saturating_mul(1 << self.reset_count.min(backoff_max).min(16));
         link.rtt.rto(&link.profile, self.backoff).max(at_least)
     }
+
+    /// How long to wait for the next part of a reply that has begun before it is asked for.
+    fn reply_wait(&self, link: &Link) -> Duration {
+        let rto = link.rtt.rto(&link.profile, self.backoff);
+        if link.profile.acknowledges_parts && link.rtt.is_known() {
+            rto.min(link.rtt.probe_wait(self.backoff, false))
+        } else {
+            rto
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -321,7 +331,8 @@ impl Remote {
         if flight.timer_at.is_none() {
             let rto = flight.rto(link);
             let factor = if link.profile.rto_per_request { in_flight_count.max(1) } else { 1 };
-            let timer_at = now + rto.saturating_mul(factor);
+            let rto = rto.saturating_mul(factor);
+            let timer_at = now + if flight.is_delivered { rto } else { link.wait(&flight.request, rto) };
             flight.timer_at = Some(timer_at);
             link.arm(timer_at);
         }

@@ -1,5 +1,7 @@
 //! Response records that wait for a segment to ride on.
 
+use super::num::to_usize;
+use super::transfer::DUPLICATES_MAX;
 use crate::wire::{Action, RESPONSE_COUNT_MAX, Response};
 use std::collections::VecDeque;
 use wirekit::Instant;
@@ -27,19 +29,42 @@ impl Responses {
     //= SMP121-O17
     pub(super) fn push(&mut self, response: Response, due_at: Instant) {
         self.due_at = Some(self.due_at.map_or(due_at, |other| other.min(due_at)));
-        let same = |other: &&mut Response| {
+        let same = |other: &Response| {
             other.number == response.number
                 && other.mailslot == response.mailslot
                 && core::mem::discriminant(&other.action) == core::mem::discriminant(&response.action)
         };
-        if let Some(older) = self.records.iter_mut().rev().find(same) {
-            *older = response;
+        let mut is_in = false;
+        self.records.retain_mut(|other| {
+            let is_same = same(other);
+            if is_same && !is_in {
+                *other = response;
+            }
+            let stays = !is_same || !is_in;
+            is_in |= is_same;
+            stays
+        });
+        if is_in {
             return;
         }
         if self.records.len() >= RESPONSE_COUNT_MAX {
             self.records.pop_front();
         }
         self.records.push_back(response);
+    }
+
+    /// Puts an acknowledgement in that says again what was said, since something came that was not next. As many as show a
+    /// loss are kept, although they are equal: the peer counts them, and they may go in one datagram.
+    //= SMP121-R-C
+    pub(super) fn push_again(&mut self, response: Response, due_at: Instant) {
+        let equal_count = self.records.iter().filter(|other| **other == response).count();
+        if equal_count == 0 {
+            return self.push(response, due_at);
+        }
+        self.due_at = Some(self.due_at.map_or(due_at, |other| other.min(due_at)));
+        if equal_count <= to_usize(DUPLICATES_MAX) && self.records.len() < RESPONSE_COUNT_MAX {
+            self.records.push_back(response);
+        }
     }
 
     /// Takes back acknowledgements of this message: its reply says as much.
@@ -134,6 +159,20 @@ mod tests {
         }
         let fitting = responses.fitting(usize::MAX);
         assert_eq!((fitting.len(), fitting[0].number), (255, 1));
+    }
+
+    //= SMP121-R-C
+    #[test]
+    fn as_many_repetitions_as_show_a_loss_go_together_and_a_newer_acknowledgement_replaces_them_all() {
+        let mut responses = Responses::default();
+        responses.push(ack(2, 7), at(20));
+        for _ in 0..9 {
+            responses.push_again(ack(1, 10), at(10));
+        }
+        assert_eq!(responses.fitting(1000), [ack(2, 7), ack(1, 10), ack(1, 10), ack(1, 10), ack(1, 10)]);
+        assert_eq!(responses.due_at(), Some(at(10)));
+        responses.push(ack(1, 20), at(30));
+        assert_eq!(responses.fitting(1000), [ack(2, 7), ack(1, 20)]);
     }
 
     //= SMP121-R-B

@@ -6,8 +6,17 @@ use std::time::Duration;
 /// However slow a path, nothing waits longer than this before it is sent again.
 const RTO_MAX: Duration = Duration::from_secs(60);
 
+/// How much longer than a round trip a time-out is at least: the peer may keep an acknowledgement back for a while.
+const ACK_DELAY: Duration = Duration::from_millis(50);
+
 /// The clock of deadlines ticks at most this coarsely.
 const GRANULARITY: Duration = Duration::from_millis(1);
+
+/// How long a peer may keep the acknowledgement of a part back: what is usual here, and a little more.
+const PEER_DELAY: Duration = Duration::from_millis(25);
+
+/// How long it may take over one that it does not keep back.
+const PEER_DELAY_MIN: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RttEstimator {
@@ -29,10 +38,24 @@ impl RttEstimator {
         self.smoothed.map_or(Duration::ZERO, |(srtt, _)| srtt)
     }
 
+    /// True after the first sample.
+    pub(super) const fn is_known(&self) -> bool {
+        self.smoothed.is_some()
+    }
+
+    /// How long an acknowledgement of parts may take, `probes_count` times doubled: as the time-out, without its floor, and
+    /// with the delay that the peer may add (RFC 8985, section 7). That is short where the peer lacks something, since it
+    /// says so at once.
+    pub(super) fn probe_wait(&self, probes_count: u32, is_recovering: bool) -> Duration {
+        let (srtt, rttvar) = self.smoothed.unwrap_or_default();
+        let peer_delay = if is_recovering { PEER_DELAY_MIN } else { PEER_DELAY };
+        (srtt + GRANULARITY.max(rttvar * 4) + peer_delay).saturating_mul(1 << probes_count.min(16))
+    }
+
     /// How long to wait before sending again, `backoff` times doubled.
     //= SMP121-A21
     pub(super) fn rto(&self, profile: &Profile, backoff: u32) -> Duration {
-        let rto = self.smoothed.map_or(profile.rto_initial, |(srtt, rttvar)| srtt + GRANULARITY.max(rttvar * 4));
+        let rto = self.smoothed.map_or(profile.rto_initial, |(srtt, rttvar)| srtt + ACK_DELAY.max(rttvar * 4));
         let doubled = rto.max(profile.rto_min).saturating_mul(1 << backoff.min(profile.backoff_max).min(16));
         doubled.min(RTO_MAX.max(profile.rto_min))
     }

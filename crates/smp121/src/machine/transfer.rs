@@ -8,7 +8,19 @@ use std::time::Duration;
 use wirekit::Instant;
 
 /// Acknowledgements of the same offset that show a loss.
-const DUPLICATES_MAX: u32 = 3;
+pub(super) const DUPLICATES_MAX: u32 = 3;
+
+/// Probes before a time-out.
+const PROBES_MAX: u32 = 3;
+
+/// What the path tells about the meaning of an acknowledgement that repeats another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// How long nothing of the message must have been sent for one repetition to mean that something is missing.
+    pub(super) quiet: Duration,
+    /// Octets of a segment: about so many have arrived with each repetition.
+    pub(super) segment_len: usize,
+}
 
 /// What an acknowledgement did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +70,10 @@ pub(super) struct Transfer {
     /// When the segment went that timed out first.
     stalled_at: Instant,
     duplicate_count: u32,
+    /// Octets that seem to have arrived behind the gap, as repetitions tell: they are not in flight any more.
+    arrived_len: u32,
+    /// Probes since anything was acknowledged.
+    probes_count: u32,
     /// In recovery from a loss until this is acknowledged (RFC 6582).
     recover: Option<u32>,
     /// A segment whose round trip is being measured: its end, and when it went.
@@ -83,6 +99,8 @@ impl Transfer {
             timeouts_count: 0,
             stalled_at: now,
             duplicate_count: 0,
+            arrived_len: 0,
+            probes_count: 0,
             recover: None,
             probe: None,
             sent_at: now,
@@ -125,7 +143,7 @@ impl Transfer {
         if self.is_parked || self.is_stalled() {
             return 0;
         }
-        to_usize(self.next.saturating_sub(self.acked))
+        to_usize(self.next.saturating_sub(self.acked).saturating_sub(self.arrived_len))
     }
 
     const fn is_stalled(&self) -> bool {
@@ -189,26 +207,30 @@ impl Transfer {
         self.sent_at = now;
     }
 
-    /// Everything in front of `offset` has arrived. `is_bare` where the datagram carried nothing else for us, as TCP
-    /// demands of one that counts as a duplicate. `quiet` is how long nothing of this must have been sent for a repeated
-    /// acknowledgement to mean that something is missing.
+    /// Everything in front of `offset` has arrived.
     //= SMP121-R-C, SMP121-R-G
-    pub(super) fn on_ack(&mut self, offset: u32, is_bare: bool, now: Instant, quiet: Duration) -> Acked {
+    pub(super) fn on_ack(&mut self, offset: u32, now: Instant, patience: Patience) -> Acked {
         if offset > self.farthest || offset < self.acked {
             return Acked::Stale;
         }
         if offset == self.acked {
-            return self.on_duplicate(is_bare, now, quiet);
+            return self.on_duplicate(now, patience);
         }
         self.unpark();
         let len = to_usize(offset - self.acked);
         self.acked = offset;
         self.next = self.next.max(offset);
+        // With the gap, what had arrived behind it is acknowledged.
+        self.arrived_len = self.arrived_len.saturating_sub(to_u32(len));
         self.timeouts_count = 0;
         self.duplicate_count = 0;
+        self.probes_count = 0;
         self.edge_again = false;
         match self.recover {
-            Some(recover) if offset >= recover => self.recover = None,
+            Some(recover) if offset >= recover => {
+                self.recover = None;
+                self.arrived_len = 0;
+            }
             // A partial acknowledgement: the segment behind it is lost too.
             Some(_) => self.edge_again = offset < self.total,
             None => {}
@@ -220,23 +242,56 @@ impl Transfer {
         Acked::Advanced { len, rtt }
     }
 
-    fn on_duplicate(&mut self, is_bare: bool, now: Instant, quiet: Duration) -> Acked {
-        if self.flight_len() == 0 || self.recover.is_some() {
+    fn on_duplicate(&mut self, now: Instant, patience: Patience) -> Acked {
+        if self.farthest == self.acked {
             return Acked::Again;
         }
-        let is_quiet = now.saturating_since(self.sent_at) >= quiet;
-        if !is_bare && !is_quiet {
-            return Acked::Again;
+        // One segment at least is in flight: the one that is missing.
+        let most_len = self.next.saturating_sub(self.acked).saturating_sub(to_u32(patience.segment_len).max(1));
+        self.arrived_len = self.arrived_len.saturating_add(to_u32(patience.segment_len)).min(most_len);
+        let is_quiet = now.saturating_since(self.sent_at) >= patience.quiet;
+        if !is_quiet {
+            if self.flight_len() == 0 || self.recover.is_some() {
+                return Acked::Again;
+            }
+            self.duplicate_count += 1;
+            // Fewer will do where not so many segments are behind the gap that could draw them (RFC 5827).
+            let behind_len = self.next.saturating_sub(self.acked).saturating_sub(1);
+            let behind_count = behind_len / to_u32(patience.segment_len).max(1);
+            if self.duplicate_count < DUPLICATES_MAX.min(behind_count.max(1)) {
+                return Acked::Again;
+            }
         }
-        self.duplicate_count += 1;
-        if self.duplicate_count < DUPLICATES_MAX && !is_quiet {
-            return Acked::Again;
-        }
+        self.unpark();
         self.recover = Some(self.farthest);
         self.edge_again = true;
         self.probe = None;
         self.duplicate_count = 0;
         Acked::Lost
+    }
+
+    /// True where a loss is known and not made up for yet.
+    pub(super) const fn is_recovering(&self) -> bool {
+        self.recover.is_some()
+    }
+
+    /// True where a lost segment may be found out before time is up, and how often that was tried.
+    pub(super) fn probes_left(&self) -> Option<u32> {
+        let is_in_flight = !self.is_parked && !self.is_stalled() && self.next > self.acked;
+        (is_in_flight && self.probes_count < PROBES_MAX).then_some(self.probes_count)
+    }
+
+    /// An acknowledgement is overdue: the first segment that is not acknowledged goes again, and nothing else changes. False
+    /// where a loss was known already.
+    //= SMP121-R-C
+    pub(super) const fn send_probe(&mut self) -> bool {
+        let is_news = self.recover.is_none();
+        self.probes_count = self.probes_count.saturating_add(1);
+        self.recover = Some(self.farthest);
+        self.edge_again = self.acked < self.total;
+        self.probe = None;
+        self.duplicate_count = 0;
+        is_news
     }
 
     /// Time is up: the first segment that is not acknowledged goes again, and behind it, once that is, all others. Says how
@@ -247,6 +302,7 @@ impl Transfer {
             self.stalled_at = self.sent_at;
         }
         self.next = self.acked;
+        self.arrived_len = 0;
         self.probe = None;
         self.recover = None;
         self.duplicate_count = 0;
@@ -265,6 +321,7 @@ impl Transfer {
     pub(super) fn rewind(&mut self, offset: u32) {
         self.acked = self.acked.min(offset);
         self.next = self.acked;
+        self.arrived_len = 0;
         self.timeouts_count = 0;
         self.recover = None;
         self.probe = None;
@@ -279,6 +336,7 @@ impl Transfer {
     fn unpark(&mut self) {
         if core::mem::take(&mut self.is_parked) {
             self.next = self.acked;
+            self.arrived_len = 0;
             self.timeouts_count = 0;
         }
     }
@@ -307,6 +365,7 @@ impl Transfer {
         let len = to_usize(self.total - self.acked);
         self.acked = self.total;
         self.next = self.total;
+        self.arrived_len = 0;
         self.farthest = self.total;
         self.begun = true;
         self.timeouts_count = 0;
@@ -322,7 +381,7 @@ impl Transfer {
 mod tests {
     use super::*;
 
-    const QUIET: Duration = Duration::from_secs(1);
+    const QUIET: Patience = Patience { quiet: Duration::from_secs(1), segment_len: 10 };
 
     fn at(ms: u64) -> Instant {
         Instant::from_epoch(Duration::from_millis(ms))
@@ -371,54 +430,96 @@ mod tests {
     #[test]
     fn the_third_duplicate_sends_the_lost_segment_and_a_partial_one_the_next_hole() {
         let mut transfer = transfer(50, 5);
-        assert_eq!(
-            transfer.on_ack(10, true, at(5), QUIET),
-            Acked::Advanced { len: 10, rtt: Some(Duration::from_millis(5)) }
-        );
-        assert_eq!(transfer.on_ack(10, true, at(5), QUIET), Acked::Again);
-        assert_eq!(transfer.on_ack(10, true, at(5), QUIET), Acked::Again);
-        assert_eq!(transfer.on_ack(10, true, at(5), QUIET), Acked::Lost);
+        assert_eq!(transfer.on_ack(10, at(5), QUIET), Acked::Advanced { len: 10, rtt: Some(Duration::from_millis(5)) });
+        assert_eq!(transfer.on_ack(10, at(5), QUIET), Acked::Again);
+        assert_eq!(transfer.on_ack(10, at(5), QUIET), Acked::Again);
+        assert_eq!(transfer.on_ack(10, at(5), QUIET), Acked::Lost);
         assert_eq!(send(&mut transfer, at(6)), 10..20);
         assert!(!transfer.wants_to_send());
-        assert!(matches!(transfer.on_ack(30, true, at(7), QUIET), Acked::Advanced { len: 20, rtt: None }));
+        assert!(matches!(transfer.on_ack(30, at(7), QUIET), Acked::Advanced { len: 20, rtt: None }));
         assert_eq!(send(&mut transfer, at(7)), 30..40);
-        assert!(matches!(transfer.on_ack(50, true, at(8), QUIET), Acked::Advanced { len: 20, .. }));
+        assert!(matches!(transfer.on_ack(50, at(8), QUIET), Acked::Advanced { len: 20, .. }));
         assert!(transfer.flight_len() == 0 && !transfer.wants_to_send());
     }
 
     #[test]
-    fn duplicates_that_carry_data_count_only_after_a_quiet_time() {
+    fn one_duplicate_is_enough_after_a_quiet_time_even_where_a_loss_is_known() {
         let mut transfer = transfer(50, 5);
-        for _ in 0..9 {
-            assert_eq!(transfer.on_ack(0, false, at(5), QUIET), Acked::Again);
+        assert_eq!(transfer.on_ack(0, at(999), QUIET), Acked::Again);
+        assert_eq!(transfer.on_ack(0, at(1000), QUIET), Acked::Lost);
+        send(&mut transfer, at(1000));
+        assert_eq!(transfer.on_ack(0, at(1999), QUIET), Acked::Again);
+        assert_eq!(transfer.on_ack(0, at(2000), QUIET), Acked::Lost);
+    }
+
+    #[test]
+    fn what_arrived_behind_a_gap_is_not_in_flight() {
+        let mut transfer = transfer(90, 5);
+        for left_len in [40, 30, 20, 10, 10] {
+            transfer.on_ack(0, at(5), QUIET);
+            assert_eq!(transfer.flight_len(), left_len, "the one that is missing is");
         }
-        assert_eq!(transfer.on_ack(0, false, at(1000), QUIET), Acked::Lost);
+        send(&mut transfer, at(6));
+        send(&mut transfer, at(6));
+        assert_eq!(transfer.flight_len(), 20);
+        transfer.on_ack(20, at(7), QUIET);
+        assert_eq!(transfer.flight_len(), 60 - 20 - 20);
+        transfer.on_ack(60, at(8), QUIET);
+        assert_eq!(transfer.flight_len(), 0);
+    }
+
+    //= SMP121-R-C
+    #[test]
+    fn fewer_duplicates_will_do_where_fewer_segments_could_draw_them() {
+        for (segment_count, duplicate_count) in [(2, 1), (3, 2), (4, 3), (9, 3)] {
+            let mut transfer = transfer(90, segment_count);
+            for _ in 1..duplicate_count {
+                assert_eq!(transfer.on_ack(0, at(5), QUIET), Acked::Again, "{segment_count}");
+            }
+            assert_eq!(transfer.on_ack(0, at(5), QUIET), Acked::Lost, "{segment_count}");
+        }
+    }
+
+    //= SMP121-R-C
+    #[test]
+    fn a_probe_sends_the_first_segment_without_acknowledgement_and_the_next_hole_is_known_then() {
+        let mut transfer = transfer(50, 5);
+        assert_eq!(transfer.probes_left(), Some(0));
+        assert!(transfer.send_probe());
+        assert_eq!(send(&mut transfer, at(9)), 0..10);
+        assert_eq!((transfer.flight_len(), transfer.wants_to_send()), (50, false));
+        assert!(matches!(transfer.on_ack(20, at(10), QUIET), Acked::Advanced { len: 20, rtt: None }));
+        assert_eq!(send(&mut transfer, at(10)), 20..30);
+        for _ in 0..3 {
+            assert!(!transfer.send_probe());
+        }
+        assert_eq!(transfer.probes_left(), None);
     }
 
     //= SMP121-R-C
     #[test]
     fn a_timeout_goes_back_to_the_first_segment_without_acknowledgement() {
         let mut transfer = transfer(50, 5);
-        transfer.on_ack(20, true, at(5), QUIET);
+        transfer.on_ack(20, at(5), QUIET);
         assert_eq!(transfer.flight_len(), 30);
         transfer.on_timeout();
         assert_eq!(send(&mut transfer, at(9)), 20..30);
         assert!(!transfer.wants_to_send() && transfer.flight_len() == 0, "one segment a time-out");
-        assert_eq!(transfer.on_ack(50, true, at(10), QUIET), Acked::Advanced { len: 30, rtt: None }, "Karn");
+        assert_eq!(transfer.on_ack(50, at(10), QUIET), Acked::Advanced { len: 30, rtt: None }, "Karn");
     }
 
     #[test]
     fn what_was_never_sent_is_never_acknowledged() {
         let mut transfer = transfer(50, 2);
-        assert_eq!(transfer.on_ack(21, true, at(5), QUIET), Acked::Stale);
-        assert!(matches!(transfer.on_ack(20, true, at(5), QUIET), Acked::Advanced { .. }));
-        assert_eq!(transfer.on_ack(19, true, at(5), QUIET), Acked::Stale);
+        assert_eq!(transfer.on_ack(21, at(5), QUIET), Acked::Stale);
+        assert!(matches!(transfer.on_ack(20, at(5), QUIET), Acked::Advanced { .. }));
+        assert_eq!(transfer.on_ack(19, at(5), QUIET), Acked::Stale);
     }
 
     #[test]
     fn asking_again_sends_the_first_segment_whatever_was_acknowledged() {
         let mut transfer = transfer(25, 3);
-        transfer.on_ack(25, true, at(5), QUIET);
+        transfer.on_ack(25, at(5), QUIET);
         transfer.ask_again();
         assert_eq!(send(&mut transfer, at(9)), 0..10);
         assert!(!transfer.wants_to_send() && transfer.flight_len() == 0);

@@ -7,7 +7,7 @@ use crate::machine::link::{Link, Sender};
 use crate::machine::num::{to_u64, to_usize};
 use crate::machine::shared::Shared;
 use crate::machine::transfer::{Acked, Transfer};
-use crate::machine::window::{number_at, place_near};
+use crate::machine::window::place_near;
 use crate::wire::Action;
 use bytes::Bytes;
 use wirekit::Instant;
@@ -34,7 +34,6 @@ impl Inbound {
         if reply.len() > max {
             return Err(ReplyError::TooLarge { len: reply.len(), max });
         }
-        link.responses.forget_ack(number_at(id.place), self.mailslot.number);
         link.replies_len += reply.len();
         shared.counters.replies_len += to_u64(reply.len());
         entry.stage = Stage::Replying(Transfer::new(reply, shared.now));
@@ -52,7 +51,6 @@ impl Inbound {
         &mut self,
         number: u32,
         action: Action,
-        is_bare: bool,
         link: &mut Link,
         shared: &mut Shared,
     ) -> bool {
@@ -69,7 +67,7 @@ impl Inbound {
                 true
             }
             Action::Accepted { offset } => {
-                match link.on_ack(transfer, offset, is_bare, shared.now) {
+                match link.on_ack(transfer, offset, shared.now) {
                     Acked::Advanced { .. } => {
                         entry.tries = 0;
                         entry.timer_at = None;
@@ -174,6 +172,13 @@ impl Inbound {
                     entry.timer_at = Some(now + shared.config.timing.assembly_idle_timeout);
                     false
                 }
+                Stage::Replying(transfer) if transfer.probes_left().is_some() && link.probes(transfer) => {
+                    link.send_probe(transfer, now);
+                    shared.counters.probes_count += 1;
+                    arm_reply(entry, link, shared);
+                    self.queue(at, link);
+                    continue;
+                }
                 Stage::Replying(transfer) => {
                     link.on_timeout(transfer, now);
                     if entry.tries < shared.config.timing.reply_tries_max {
@@ -243,8 +248,11 @@ impl Inbound {
 fn arm_reply(entry: &mut Entry, link: &mut Link, shared: &Shared) {
     let Stage::Replying(transfer) = &entry.stage else { return };
     let rto = link.rtt.rto(&link.profile, 0);
+    // The last acknowledgement of a short reply waits on purpose; of a long one it does not.
+    let is_prompt = !transfer.is_sent() || link.is_acknowledged_at_once(transfer.total());
     let rto = if transfer.is_sent() { rto.max(shared.config.timing.reply_rto_min) } else { rto };
-    let timer_at = shared.now + rto.saturating_mul(1 << entry.tries.min(16));
+    let rto = rto.saturating_mul(1 << entry.tries.min(16));
+    let timer_at = shared.now + if is_prompt { link.wait(transfer, rto) } else { rto };
     entry.timer_at = Some(timer_at);
     link.arm(timer_at);
 }

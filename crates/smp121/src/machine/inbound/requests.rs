@@ -152,8 +152,14 @@ impl Inbound {
             // A request of one segment is acknowledged by its reply. One of several is, if the reply takes its time: the
             // peer would send the end of it again.
             Part::Whole if !entry.is_in_parts => return Ok(()),
-            Part::Whole => timing.ack_delay.min(link.profile.rto_min / 2),
-            Part::OutOfOrder | Part::Duplicate => core::time::Duration::ZERO,
+            Part::Whole => timing.part_ack_delay,
+            Part::OutOfOrder | Part::Duplicate => {
+                if link.profile.acknowledges_parts {
+                    entry.parts_count = 0;
+                    link.respond_again(data.number, data.mailslot, Action::Accepted { offset }, now);
+                }
+                return Ok(());
+            }
             Part::Next => {
                 entry.parts_count += 1;
                 if entry.parts_count >= 2 { core::time::Duration::ZERO } else { timing.part_ack_delay }

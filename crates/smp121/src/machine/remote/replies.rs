@@ -19,7 +19,6 @@ impl Remote {
         &mut self,
         number: u32,
         action: Action,
-        is_bare: bool,
         link: &mut Link,
         shared: &mut Shared,
     ) -> bool {
@@ -43,10 +42,11 @@ impl Remote {
                         self.queue(at, link);
                     }
                 } else {
-                    match link.on_ack(&mut flight.request, offset, is_bare, now) {
+                    match link.on_ack(&mut flight.request, offset, now) {
                         Acked::Advanced { .. } => {
                             flight.backoff = 0;
-                            flight.timer_at = Some(now + link.rtt.rto(&link.profile, 0));
+                            let rto = link.rtt.rto(&link.profile, 0);
+                            flight.timer_at = Some(now + link.wait(&flight.request, rto));
                         }
                         Acked::Lost => shared.counters.fast_resent_count += 1,
                         Acked::Again | Acked::Stale => {}
@@ -139,12 +139,17 @@ impl Remote {
             Err(refused) => return Err(refused.into()),
         };
         if link.profile.acknowledges_parts {
+            let action = Action::Accepted { offset };
             if delay.is_zero() {
                 flight.parts_count = 0;
             }
-            link.respond(data.number, self.mailslot, Action::Accepted { offset }, now + delay);
+            if matches!(taken, Ok(Part::OutOfOrder | Part::Duplicate)) {
+                link.respond_again(data.number, self.mailslot, action, now);
+            } else {
+                link.respond(data.number, self.mailslot, action, now + delay);
+            }
         }
-        let timer_at = now + link.rtt.rto(&link.profile, 0);
+        let timer_at = now + flight.reply_wait(link);
         flight.timer_at = Some(timer_at);
         link.arm(timer_at);
         Ok(())

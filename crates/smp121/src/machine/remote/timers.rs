@@ -41,6 +41,16 @@ impl Remote {
     //= SMP121-R-H, SMP121-A11, SMP121-A22
     pub(super) fn ask_again(&mut self, at: u64, link: &mut Link, shared: &mut Shared) {
         let Some(flight) = self.flights.get_mut(at) else { return };
+        if !flight.is_delivered && flight.request.probes_left().is_some() && link.probes(&flight.request) {
+            shared.counters.probes_count += 1;
+            link.send_probe(&mut flight.request, shared.now);
+            let rto = link.rtt.rto(&link.profile, flight.backoff);
+            let timer_at = shared.now + link.wait(&flight.request, rto);
+            flight.timer_at = Some(timer_at);
+            link.arm(timer_at);
+            self.queue(at, link);
+            return;
+        }
         shared.counters.timeouts_count += 1;
         flight.backoff = flight.backoff.saturating_add(1);
         if let Some(reply) = &flight.reply
@@ -49,7 +59,7 @@ impl Remote {
             let offset = reply.contiguous_len();
             link.respond(number_at(at), self.mailslot, Action::Accepted { offset }, shared.now);
             if flight.backoff <= ACKS_ALONE_COUNT {
-                let timer_at = shared.now + link.rtt.rto(&link.profile, flight.backoff);
+                let timer_at = shared.now + flight.reply_wait(link);
                 flight.timer_at = Some(timer_at);
                 link.arm(timer_at);
                 return;

@@ -216,7 +216,7 @@ fn a_client_stuck_inside_a_reply_repeats_its_acknowledgement() {
         later.iter().filter(|(_, seen)| seen.acked(100) == Some(1384)).map(|(when, _)| *when).collect();
     assert!(acks.len() >= 4, "{later:?}");
     assert_eq!(acks[0], ms(20));
-    assert!(acks.windows(2).skip(1).all(|pair| pair[1] - pair[0] >= ms(200)), "{acks:?}");
+    assert!(acks.windows(3).skip(1).all(|times| times[2] - times[1] >= (times[1] - times[0]) * 2), "{acks:?}");
 }
 
 //= SMP121-R-H4, SMP121-A11, SMP121-A22
@@ -306,7 +306,7 @@ fn an_acknowledgement_of_what_was_never_sent_is_none() {
     client.records(&[ack(100, 9, 40 * 1384)]);
     client.records(&[ack(100, 9, u32::MAX)]);
     assert!(client.is_silent());
-    let again = client.wait(ms(250));
+    let again = client.wait(ms(100));
     assert_eq!(again.len(), 1, "it is sent again as if nothing had come");
 }
 
