@@ -2,10 +2,9 @@
 //! The input: two octets for the cuts, one for a limit, then the stream.
 #![no_main]
 
-use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use postroad_fuzz::{Cuts, oracle};
-use smp_framing::wire::{Decoder, decode};
+use smp_framing::wire::{Decoder, ReceiveBuffer, decode};
 use smp_framing::{Code, EncodeError, Limit};
 
 fuzz_target!(|input: &[u8]| {
@@ -44,15 +43,16 @@ fn borrowed(octets: &[u8], expected: &[oracle::Plain]) {
 
 fn cut(octets: &[u8], expected: &[oracle::Plain], mut cuts: Cuts) {
     let decoder = Decoder::new(Decoder::UNIT_LEN_MAX);
-    let (mut buffer, mut rest, mut got) = (BytesMut::new(), octets, 0);
+    let (mut buffer, mut rest, mut got, mut at) = (ReceiveBuffer::new(), octets, 0, 0);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(cuts.next(rest.len()));
-        buffer.extend_from_slice(now);
+        buffer.incoming().extend_from_slice(now);
         rest = later;
         loop {
-            let before = buffer.clone();
+            let before_len = buffer.len();
             let Some(unit) = decoder.decode(&mut buffer).unwrap() else { break };
-            let consumed = &before[..before.len() - buffer.len()];
+            let consumed = &octets[at..][..before_len - buffer.len()];
+            at += consumed.len();
             assert_eq!(oracle::plain(&unit, consumed.len()), expected[got]);
             got += 1;
             match unit.to_octets() {
@@ -74,7 +74,7 @@ fn cut(octets: &[u8], expected: &[oracle::Plain], mut cuts: Cuts) {
 /// A unit longer than the limit is refused, and one that is not, is not, wherever the stream ends.
 fn limited(octets: &[u8], expected: &[oracle::Plain], unit_len_max: usize) {
     let decoder = Decoder::new(unit_len_max);
-    let mut buffer = BytesMut::from(octets);
+    let mut buffer = ReceiveBuffer::from(octets);
     for plain in expected {
         match decoder.decode(&mut buffer) {
             Ok(unit) => assert!(unit.is_some() && plain.wire_len <= unit_len_max),
@@ -84,7 +84,7 @@ fn limited(octets: &[u8], expected: &[oracle::Plain], unit_len_max: usize) {
             }
         }
     }
-    let least_len = buffer.len() + Decoder::missing_len(&buffer);
+    let least_len = buffer.len() + buffer.missing_len();
     match decoder.decode(&mut buffer) {
         Ok(unit) => assert!(unit.is_none() && (buffer.is_empty() || least_len <= unit_len_max)),
         Err(exceeded) => assert!(exceeded.got == least_len as u64 && least_len > unit_len_max),

@@ -2,12 +2,12 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use bytes::BytesMut;
+
 use libfuzzer_sys::fuzz_target;
 use postroad_fuzz::watch::Watch;
 use postroad_fuzz::{AnyUnit, Payload, arguments};
 use smp_framing::machine::{BodyId, Command, ConnectionMachine, ErrorReport, Event, Input as Incoming};
-use smp_framing::wire::{TransmitBuffer, encode};
+use smp_framing::wire::{ReceiveBuffer, TransmitBuffer, encode};
 use smp_framing::{Arguments, Config, Delivery, Limits, Mode, NodeGeneration, UserCode};
 use std::time::Duration;
 use wirekit::{Instant, Machine};
@@ -73,7 +73,7 @@ struct World {
     machine: ConnectionMachine,
     watch: Watch,
     now: Instant,
-    buffer: BytesMut,
+    buffer: ReceiveBuffer,
     bodies: Vec<BodyId>,
     is_closed: bool,
     is_paused: bool,
@@ -103,7 +103,7 @@ fuzz_target!(|input: Input| {
         machine: ConnectionMachine::new(Instant::EPOCH, config),
         watch: Watch::new(&watched),
         now: Instant::EPOCH,
-        buffer: BytesMut::new(),
+        buffer: ReceiveBuffer::new(),
         bodies: Vec::new(),
         is_closed: false,
         is_paused: false,
@@ -153,7 +153,7 @@ impl World {
     }
 
     fn receive(&mut self, octets: &[u8]) {
-        self.buffer.extend_from_slice(octets);
+        self.buffer.incoming().extend_from_slice(octets);
         self.take();
     }
 

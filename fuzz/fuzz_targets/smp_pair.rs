@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use postroad_fuzz::watch::Watch;
 use postroad_fuzz::{Cuts, Payload, arguments};
 use smp_framing::machine::{AbandonReason, BodyId, Command, ConnectionMachine, Event, Input as Incoming, UsageError};
+use smp_framing::wire::ReceiveBuffer;
 use smp_framing::{Arguments, Code, Config, Delivery, Limits, framer};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -54,7 +55,7 @@ struct End {
     watch: Watch,
     /// On its way to the other end.
     wire: VecDeque<u8>,
-    buffer: BytesMut,
+    buffer: ReceiveBuffer,
     bodies: Vec<(BodyId, Vec<BytesMut>)>,
     /// What it sent.
     messages: VecDeque<Arguments>,
@@ -86,7 +87,7 @@ impl End {
             machine: ConnectionMachine::new(Instant::EPOCH, config),
             watch: Watch::new(&config),
             wire: VecDeque::new(),
-            buffer: BytesMut::new(),
+            buffer: ReceiveBuffer::new(),
             bodies: Vec::new(),
             messages: VecDeque::new(),
             information: VecDeque::new(),
@@ -158,7 +159,7 @@ fn carry(from: &mut End, to: &mut End, now: Instant, len: usize) -> bool {
     let sent = from.watch.transmit(&mut from.machine, now);
     from.wire.extend(sent);
     let moved: Vec<u8> = from.wire.drain(..len.min(from.wire.len())).collect();
-    to.buffer.extend_from_slice(&moved);
+    to.buffer.incoming().extend_from_slice(&moved);
     let mut is_moving = !moved.is_empty();
     loop {
         to.machine.handle(now, Incoming::Received(&mut to.buffer)).unwrap();

@@ -2,10 +2,10 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use libfuzzer_sys::fuzz_target;
 use postroad_fuzz::{AnyUnit, Cuts, drain, oracle};
-use smp_framing::wire::{Decoder, TransmitBuffer, encode};
+use smp_framing::wire::{Decoder, ReceiveBuffer, TransmitBuffer, encode};
 use smp_framing::{EncodeError, Unit};
 
 #[derive(Arbitrary, Debug)]
@@ -41,7 +41,7 @@ fuzz_target!(|input: Input| {
     assert!(octets.len() == len && !transmit.has_remaining() && transmit.chunk().is_empty());
     let expected = oracle::units(&octets);
     assert_eq!(expected.iter().map(|plain| plain.wire_len).sum::<usize>(), octets.len());
-    let mut buffer = BytesMut::from(&octets[..]);
+    let mut buffer = ReceiveBuffer::from(&octets[..]);
     for (unit, plain) in sent.iter().zip(&expected) {
         assert_eq!(oracle::plain(unit, plain.wire_len), *plain);
         assert_eq!(Decoder::new(Decoder::UNIT_LEN_MAX).decode(&mut buffer).unwrap().as_ref(), Some(unit));

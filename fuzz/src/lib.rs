@@ -1,6 +1,7 @@
 //! What the fuzz targets share: a slow reader of the wire, cuts of a stream, and material made from few octets.
 #![forbid(unsafe_code)]
 
+pub mod endpoint;
 pub mod oracle;
 pub mod segment;
 pub mod watch;

@@ -1,9 +1,8 @@
 //! What must hold for everything that a machine sends.
 
-use bytes::BytesMut;
 use smp_framing::machine::ConnectionMachine;
 use smp_framing::reassembler::{Outcome, Reassembler};
-use smp_framing::wire::{Decoder, TransmitBuffer};
+use smp_framing::wire::{Decoder, ReceiveBuffer, TransmitBuffer};
 use smp_framing::{Code, Config, Delivery, FrameIdent};
 use wirekit::{Instant, Machine};
 
@@ -48,7 +47,7 @@ impl Watch {
 
     fn read(&mut self, octets: &[u8], may_send_data: bool) {
         assert!(!octets.is_empty());
-        let mut buffer = BytesMut::from(octets);
+        let mut buffer = ReceiveBuffer::from(octets);
         while let Some(unit) = Decoder::new(Decoder::UNIT_LEN_MAX).decode(&mut buffer).unwrap() {
             assert!(!self.has_stopped, "nothing after STOP");
             assert!(!unit.code().is_reserved(), "no reserved code");

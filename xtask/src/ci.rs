@@ -8,13 +8,15 @@ use crate::run::{self, Outcome, Root};
 use crate::{conformance, deps, dissector, fuzz, interop, reqs, test, tidy};
 
 /// Feature sets that clippy sees, besides the whole workspace as it is: name of the step, package, features instead of the default ones.
-const FEATURE_SETS: [(&str, &str, &str); 7] = [
+const FEATURE_SETS: [(&str, &str, &str); 9] = [
     ("clippy:smp-framing-core", "smp-framing", ""),
     ("clippy:tcp", "postroad-transport", "tcp"),
     ("clippy:unix", "postroad-transport", "unix"),
     ("clippy:memory", "postroad-transport", "memory"),
     ("clippy:tls", "postroad-transport", "tls"),
     ("clippy:ws", "postroad-transport", "ws"),
+    ("clippy:udp", "postroad-transport", "udp"),
+    ("clippy:raw-ip", "postroad-transport", "raw-ip"),
     ("clippy:dev-certs", "postroad-transport", "dev-certs"),
 ];
 

@@ -14,6 +14,8 @@ groups (all where none is named):
   codec        encode and decode in memory, one thread
   loopback     message rate, echo and bulk over TCP on 127.0.0.1
   carriers     message rate and bulk over TLS and WebSocket
+  smp121       requests and replies over UDP and raw IP (needs CAP_NET_RAW), beside TCP, QUIC and NATS
+               (where nats-server is installed, Debian: nats-server; else its rows are skipped)
   allocations  allocations per message in steady state
   memory       peak memory of a long body
   idle         memory of idle connections
@@ -36,19 +38,22 @@ pub(crate) enum Group {
     Codec,
     Loopback,
     Carriers,
+    Smp121,
     Allocations,
     Memory,
     Idle,
 }
 
 impl Group {
-    const ALL: [Self; 6] = [Self::Codec, Self::Loopback, Self::Carriers, Self::Allocations, Self::Memory, Self::Idle];
+    const ALL: [Self; 7] =
+        [Self::Codec, Self::Loopback, Self::Carriers, Self::Smp121, Self::Allocations, Self::Memory, Self::Idle];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Codec => "codec",
             Self::Loopback => "loopback",
             Self::Carriers => "carriers",
+            Self::Smp121 => "smp121",
             Self::Allocations => "allocations",
             Self::Memory => "memory",
             Self::Idle => "idle",

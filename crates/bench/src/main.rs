@@ -18,6 +18,7 @@ mod machine;
 mod memory;
 mod net;
 mod report;
+mod smp121;
 mod streams;
 
 use anyhow::Context as _;
@@ -64,6 +65,7 @@ fn measure(settings: &Settings) -> anyhow::Result<bool> {
             Group::Carriers => carriers::figures(settings, &mut noise),
             Group::Allocations => allocations::figures(),
             Group::Memory => memory::figures(settings),
+            Group::Smp121 => smp121::figures(settings, &mut noise),
             Group::Idle => idle::figures(settings),
         };
         figures.extend(measured.with_context(|| format!("group {}", group.name()))?);

@@ -2,7 +2,7 @@
 
 use crate::streams::Carrier;
 use anyhow::Context as _;
-use postroad_transport::dev_certs::DevCa;
+use postroad_transport::dev_certs::{DevCa, Identity};
 use postroad_transport::{tls, ws};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -49,6 +49,27 @@ pub(crate) fn congestion() -> anyhow::Result<String> {
     })
 }
 
+/// What both ends of bare rustls need: the client trusts the authority, the server shows the identity.
+pub(crate) fn rustls_ends(
+    ca: &DevCa,
+    identity: &Identity,
+) -> anyhow::Result<(rustls::ClientConfig, rustls::ServerConfig)> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes())?)?;
+    let provider = || Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes()).collect();
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())?;
+    let server = rustls::ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain?, key)?;
+    Ok((client, server))
+}
+
 /// What both ends of TLS need, for bare rustls and for ours.
 pub(crate) struct Tls {
     connector: TlsConnector,
@@ -61,19 +82,7 @@ impl Tls {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let ca = DevCa::generate()?;
         let identity = ca.issue_server(&["127.0.0.1"])?;
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes())?)?;
-        let provider = || Arc::new(rustls::crypto::ring::default_provider());
-        let client = rustls::ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes()).collect();
-        let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())?;
-        let server = rustls::ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain?, key)?;
+        let (client, server) = rustls_ends(&ca, &identity)?;
         Ok(Self {
             connector: TlsConnector::from(Arc::new(client)),
             acceptor: TlsAcceptor::from(Arc::new(server)),

@@ -49,6 +49,8 @@ impl Kind {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// Of smp121: `spec`, `rdos`, or `busy`, which is `spec` that says when it is busy.
+    pub profile: Option<String>,
     /// `strict`, `lenient`, `node-1.0` or `node-1.1`.
     pub mode: Option<String>,
     /// In octets of arguments.

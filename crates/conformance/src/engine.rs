@@ -2,13 +2,13 @@
 
 use crate::case::{Action, Settings, duration};
 use crate::notation::{CaseUnit, Content, NotationError, render};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use smp_framing::framer::{Framer, is_whole};
 use smp_framing::machine::{
     AbandonReason, BodyId, CloseReason, Command, ConnectionMachine, ErrorReport, Event, Input, UsageError,
 };
 use smp_framing::reassembler::SequenceFault;
-use smp_framing::wire::{Decoder, TransmitBuffer, encode};
+use smp_framing::wire::{ReceiveBuffer, TransmitBuffer, encode};
 use smp_framing::{
     Arguments, Code, Config, Delivery, EncodeError, FrameIdent, Limits, Mode, NodeGeneration, Unit, UserCode,
 };
@@ -17,9 +17,9 @@ use wirekit::{Instant, Machine};
 /// One end of a connection, as the runner drives it.
 pub trait Engine {
     /// Takes octets off the front of `buffer`, as many as it has room for.
-    fn receive(&mut self, now: Instant, buffer: &mut BytesMut);
+    fn receive(&mut self, now: Instant, buffer: &mut ReceiveBuffer);
     /// The peer's stream ended behind `left`, the octets that were not taken.
-    fn end(&mut self, now: Instant, left: &[u8]);
+    fn end(&mut self, now: Instant, left: &ReceiveBuffer);
     /// The application acts.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ pub trait Engine {
     /// IDs of messages that came in part, in order.
     fn open_ids(&self) -> Vec<u16>;
     /// How many octets the unit that `left` begins still needs at least.
-    fn missing_len(&self, left: &[u8]) -> usize;
+    fn missing_len(&self, left: &ReceiveBuffer) -> usize;
 }
 
 /// Our engine: [`ConnectionMachine`], and the codec for the actions that need no connection.
@@ -91,13 +91,13 @@ impl SmpEngine {
 }
 
 impl Engine for SmpEngine {
-    fn receive(&mut self, now: Instant, buffer: &mut BytesMut) {
+    fn receive(&mut self, now: Instant, buffer: &mut ReceiveBuffer) {
         // An input of octets is never refused; a fault of the peer is an event.
         let _ = self.machine.handle(now, Input::Received(buffer));
     }
 
-    fn end(&mut self, now: Instant, left: &[u8]) {
-        let missing_len = Decoder::missing_len(left);
+    fn end(&mut self, now: Instant, left: &ReceiveBuffer) {
+        let missing_len = left.missing_len();
         let _ = self.machine.handle(now, Input::ReceivedEof { missing_len });
     }
 
@@ -161,8 +161,8 @@ impl Engine for SmpEngine {
         ids
     }
 
-    fn missing_len(&self, left: &[u8]) -> usize {
-        Decoder::missing_len(left)
+    fn missing_len(&self, left: &ReceiveBuffer) -> usize {
+        left.missing_len()
     }
 }
 

@@ -10,8 +10,22 @@ pub mod notation;
 pub mod report;
 pub mod requirements;
 pub mod run;
+pub mod smp121;
 
+use case::Case;
+use core::time::Duration;
 use std::path::PathBuf;
+
+/// The protocols that have cases, each in its folder.
+pub const SYSTEMS: [&str; 2] = ["smp-framing", "smp121"];
+
+/// Runs a case of a protocol, for `timeout` at most.
+///
+/// # Errors
+/// The first [`run::Failure`].
+pub fn run_case(system: &str, case: &Case, timeout: Duration) -> Result<(), run::Failure> {
+    if system == "smp121" { smp121::run(case) } else { run::run_bounded(case, timeout) }
+}
 
 /// The top of the repository.
 #[must_use]

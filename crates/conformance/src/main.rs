@@ -5,12 +5,11 @@
 
 use conformance::case::{self, Case};
 use conformance::report::{CaseResult, Report};
-use conformance::{cases_directory, repository, requirements, run};
+use conformance::{SYSTEMS, cases_directory, repository, requirements, run_case};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const SYSTEM: &str = "smp-framing";
 /// A case takes milliseconds, the largest some seconds in a build without optimization on a busy machine.
 const CASE_TIMEOUT: Duration = Duration::from_secs(60);
 const USAGE: &str = "usage: conformance [--list] [--case ID] [--json | --markdown]";
@@ -61,19 +60,22 @@ fn main() -> ExitCode {
 
 /// Does what was asked; the faults found.
 fn work(options: &Options) -> Result<Vec<String>, case::LoadError> {
-    let mut cases = case::load(&cases_directory(SYSTEM))?;
+    let mut cases = Vec::new();
+    for system in SYSTEMS {
+        cases.extend(case::load(&cases_directory(system))?.into_iter().map(|case| (system, case)));
+    }
     if let Some(id) = &options.case {
-        cases.retain(|case| case.id == *id);
+        cases.retain(|(_, case)| case.id == *id);
         if cases.is_empty() {
             return Ok(vec![format!("no case {id}; --list shows them")]);
         }
     }
     if options.list {
-        say(&cases.iter().map(line_of).collect::<String>());
+        say(&cases.iter().map(|(_, case)| line_of(case)).collect::<String>());
         return Ok(Vec::new());
     }
-    let run_case = |case: Case| CaseResult { failure: run::run_bounded(&case, CASE_TIMEOUT).err(), case };
-    let results: Vec<_> = cases.into_iter().map(run_case).collect();
+    let result_of = |(system, case)| CaseResult { failure: run_case(system, &case, CASE_TIMEOUT).err(), case };
+    let results: Vec<_> = cases.into_iter().map(result_of).collect();
     if options.case.is_some() {
         for result in &results {
             say(&format!("{}    {}\n", line_of(&result.case), result.case.steps.join("\n    ")));
@@ -83,7 +85,11 @@ fn work(options: &Options) -> Result<Vec<String>, case::LoadError> {
     }
     let root = repository();
     let tests = requirements::tagged_tests(&root);
-    let report = Report::new(results, requirements::load(&root, SYSTEM)?, &tests);
+    let mut required = Vec::new();
+    for system in SYSTEMS {
+        required.extend(requirements::load(&root, system)?);
+    }
+    let report = Report::new(results, required, &tests);
     match (options.json, options.markdown) {
         (true, _) => say(&format!("{:#}\n", report.json())),
         (_, true) => say(&report.markdown()),

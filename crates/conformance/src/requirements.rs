@@ -16,6 +16,9 @@ pub struct Requirement {
     pub clause: String,
     /// What is required, in our own words.
     pub text: String,
+    /// `done`, or `planned` where there is no proof yet.
+    #[serde(default)]
+    pub status: String,
 }
 
 #[derive(Deserialize)]

@@ -3,9 +3,9 @@
 use crate::case::{Case, Settings, Step};
 use crate::engine::{Engine, SmpEngine};
 use crate::notation::{CaseUnit, NotationError, matches};
-use bytes::BytesMut;
 use core::fmt;
 use core::time::Duration;
+use smp_framing::wire::ReceiveBuffer;
 use std::collections::VecDeque;
 use std::sync::mpsc::RecvTimeoutError;
 use wirekit::Instant;
@@ -126,7 +126,7 @@ struct Run {
     /// Octets of the case handed in so far.
     received_len: usize,
     /// What came and was not taken yet.
-    buffer: BytesMut,
+    buffer: ReceiveBuffer,
     /// What went out and was not expected yet.
     sent: VecDeque<u8>,
     events: VecDeque<String>,
@@ -144,7 +144,7 @@ impl Run {
             cutting,
             now: Self::START,
             received_len: 0,
-            buffer: BytesMut::new(),
+            buffer: ReceiveBuffer::new(),
             sent: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -154,7 +154,7 @@ impl Run {
         match step {
             Step::Receive(octets) => self.receive(octets),
             Step::End => {
-                let left = self.buffer.split();
+                let left = core::mem::take(&mut self.buffer);
                 self.engine.end(self.now, &left);
                 self.drain()
             }
@@ -209,7 +209,7 @@ impl Run {
 
     /// As a driver does it: what the engine has no room for is handed in again when its events are out.
     fn receive_chunk(&mut self, chunk: &[u8]) -> Result<(), String> {
-        self.buffer.extend_from_slice(chunk);
+        self.buffer.incoming().extend_from_slice(chunk);
         loop {
             let before_len = self.buffer.len();
             self.engine.receive(self.now, &mut self.buffer);

@@ -15,10 +15,12 @@ Examples:
 URLs: PROTOCOL+CARRIER://WHERE[?option=value&...]
   smp+tcp://host:7001    smp+tls://host:7001?ca=ca.pem    smp+unix:///run/app.sock
   smp+ws://host:8080/p   smp+wss://host/p?ca=ca.pem       smp+mem://name (inside one process)
+  smp121+udp://host:port/mailslot (port 12121 where none is named)
+  smp121://host/mailslot (raw IP, protocol 121; needs CAP_NET_RAW, see `postroad demo`)
 
 Exit codes: 0 done, 1 failed, 2 the command line is wrong.";
 
-/// Messages and files over any road: TCP, TLS, WebSocket, Unix sockets.
+/// Messages and files over any road: TCP, TLS, WebSocket, Unix sockets, UDP, raw IP.
 ///
 /// Data goes to standard output, everything else to standard error.
 #[derive(Debug, Parser)]
@@ -83,10 +85,11 @@ pub(crate) enum Verb {
 }
 
 /// Demonstrates the whole: for each stack it opens a listener with fresh certificates, sends small messages and a real
-/// file (this program itself) there and back, and compares SHA-256 at both ends.
+/// file (this program itself) there and back, and compares SHA-256 at both ends. Raw IP needs CAP_NET_RAW; without it the
+/// demo goes into a network of its own with `unshare -rn`, and where that does not work either it says so and skips that row.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  postroad demo\n  postroad demo --json | jq .result\n  postroad demo --stack smp+tls --messages 10000"
+    after_help = "Examples:\n  postroad demo\n  postroad demo --json | jq .result\n  postroad demo --stack smp+tls --messages 10000\n  postroad demo --stack smp121 --stack smp121+udp"
 )]
 pub(crate) struct Demo {
     /// Only these stacks, as in smp+tls; may be repeated
@@ -98,14 +101,17 @@ pub(crate) struct Demo {
     /// The file to send; this program itself where none is named
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Set by the demo where it runs itself in a network of its own
+    #[arg(long, hide = true)]
+    pub(crate) in_namespace: bool,
 }
 
 /// Listens at each URL and prints `listening URL` on standard output when it is ready, with the real port where the URL
-/// says 0. Ctrl-C stops listening, finishes what is open, and ends; a second one ends at once.
+/// says 0. A mailslot (smp121) serves all peers at once, and a request of one peer after the other. Ctrl-C stops listening, finishes what is open, and ends; a second one ends at once.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(false))]
 #[command(
-    after_help = "Examples:\n  postroad serve smp+tcp://127.0.0.1:7001 --echo\n  postroad serve smp+tcp://127.0.0.1:0 smp+unix:///tmp/a.sock --print\n  postroad serve smp+tcp://127.0.0.1:7001 --exec 'tr a-z A-Z'\n  postroad serve 'smp+tls://0.0.0.0:7001?cert=server.pem&key=server-key.pem' --save inbox"
+    after_help = "Examples:\n  postroad serve smp+tcp://127.0.0.1:7001 --echo\n  postroad serve smp+tcp://127.0.0.1:0 smp+unix:///tmp/a.sock --print\n  postroad serve smp+tcp://127.0.0.1:7001 --exec 'tr a-z A-Z'\n  postroad serve 'smp+tls://0.0.0.0:7001?cert=server.pem&key=server-key.pem' --save inbox\n  postroad serve smp121+udp://0.0.0.0/printer --exec 'tr a-z A-Z'\n  sudo postroad serve smp121://0.0.0.0/printer --print"
 )]
 pub(crate) struct Serve {
     /// Where to listen
@@ -126,7 +132,7 @@ pub(crate) struct Serve {
     /// With --save: let a new file take the place of one with the same name
     #[arg(long, requires = "save")]
     pub(crate) overwrite: bool,
-    /// Connections open at once; more wait
+    /// Connections open at once; more wait. Mailslots have none
     #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections_max: u32,
     /// With --exec: commands running at once; more wait
@@ -145,10 +151,11 @@ pub(crate) struct Parts {
     pub(crate) parts: Vec<String>,
 }
 
-/// Sends a message and closes the connection in order, so that it has arrived when the command ends well.
+/// Sends a message and closes the connection in order, so that it has arrived when the command ends well. A mailslot
+/// acknowledges each message by its reply, which is awaited.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  postroad send smp+tcp://127.0.0.1:7001 --part hello\n  postroad send smp+tcp://127.0.0.1:7001 --part meta --part @photo.jpg\n  date | postroad send smp+tcp://127.0.0.1:7001 --part -\n  postroad send smp+tcp://127.0.0.1:7001 --part tick --count 1000"
+    after_help = "Examples:\n  postroad send smp+tcp://127.0.0.1:7001 --part hello\n  postroad send smp+tcp://127.0.0.1:7001 --part meta --part @photo.jpg\n  date | postroad send smp+tcp://127.0.0.1:7001 --part -\n  postroad send smp+tcp://127.0.0.1:7001 --part tick --count 1000\n  postroad send smp121+udp://127.0.0.1/printer --part page"
 )]
 pub(crate) struct Send {
     /// Where to
@@ -163,16 +170,16 @@ pub(crate) struct Send {
 /// Sends a request and writes the parts of the reply to standard output, one after the other.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  postroad request smp+tcp://127.0.0.1:7001 --part ping\n  postroad request smp+tcp://127.0.0.1:7001 --part @question.json --timeout 5s > answer.json"
+    after_help = "Examples:\n  postroad request smp+tcp://127.0.0.1:7001 --part ping\n  postroad request smp+tcp://127.0.0.1:7001 --part @question.json --timeout 5s > answer.json\n  postroad request smp121+udp://127.0.0.1/printer --part ping"
 )]
 pub(crate) struct Request {
     /// Where to
     pub(crate) url: String,
     #[command(flatten)]
     pub(crate) parts: Parts,
-    /// How long to wait for the reply
-    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
-    pub(crate) timeout: Duration,
+    /// How long to wait for the reply [default: what the URL says by request_timeout=, or 30s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
     /// Write binary parts to a terminal too
     #[arg(long)]
     pub(crate) force: bool,
@@ -182,7 +189,7 @@ pub(crate) struct Request {
 /// end and has its name only when all of it is there. An interrupted copy begins anew.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  postroad copy photo.jpg smp+tcp://127.0.0.1:7001\n  postroad copy photo.jpg smp+tcp://127.0.0.1:7001 --name holiday.jpg\n  postroad copy smp+tcp://127.0.0.1:7001 photo.jpg\n  postroad copy smp+tcp://127.0.0.1:7001 copy.jpg --name photo.jpg --force"
+    after_help = "Examples:\n  postroad copy photo.jpg smp+tcp://127.0.0.1:7001\n  postroad copy photo.jpg smp+tcp://127.0.0.1:7001 --name holiday.jpg\n  postroad copy smp+tcp://127.0.0.1:7001 photo.jpg\n  postroad copy smp+tcp://127.0.0.1:7001 copy.jpg --name photo.jpg --force\n  postroad copy photo.jpg smp121+udp://127.0.0.1/inbox"
 )]
 pub(crate) struct Copy {
     /// A file, or the server's URL
@@ -225,7 +232,7 @@ pub(crate) struct Inspect {
 /// Measures how many requests a second a `serve --echo` answers, and how long each takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  postroad bench smp+tcp://127.0.0.1:7001\n  postroad bench smp+tcp://127.0.0.1:7001 --size 64KiB --in-flight 8 --duration 10s --json"
+    after_help = "Examples:\n  postroad bench smp+tcp://127.0.0.1:7001\n  postroad bench smp+tcp://127.0.0.1:7001 --size 64KiB --in-flight 8 --duration 10s --json\n  postroad bench smp121+udp://127.0.0.1/printer"
 )]
 pub(crate) struct Bench {
     /// A server that runs `serve --echo`

@@ -42,7 +42,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
@@ -50,7 +50,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket as BareSocket, Type};
 use wirekit::datagram::{DatagramSocket, Outgoing, ReceiveBatch, SendError};
 
 use crate::error::{CarrierError, ErrorKind};
-use crate::sockets::{self, EventSocket, IsDrained, Probe};
+use crate::sockets::raw::Receiver;
+use crate::sockets::{self, EventSocket, Probe};
 
 /// A protocol number for experiments (RFC 3692), asked for by [`available`].
 const EXPERIMENTAL: u8 = 253;
@@ -126,7 +127,7 @@ impl Config {
     }
 
     /// Memory for datagrams that wait to be received, in octets as the kernel counts (a small datagram takes some
-    /// hundred). The system gives at most `net.core.rmem_max`. Default: the system's, often 208 KiB.
+    /// hundred). Without `CAP_NET_ADMIN` the system gives at most `net.core.rmem_max`. Default: the system's, often 208 KiB.
     #[must_use]
     pub const fn with_receive_buffer_len(mut self, len: Option<usize>) -> Self {
         self.receive_buffer_len = len;
@@ -172,12 +173,12 @@ impl Config {
 
     fn set_options(&self, socket: &BareSocket) -> io::Result<()> {
         if let Some(len) = self.receive_buffer_len {
-            socket.set_recv_buffer_size(len)?;
+            sockets::set_receive_buffer_len(socket, len)?;
         }
         if let Some(len) = self.send_buffer_len {
             socket.set_send_buffer_size(len)?;
         }
-        sockets::raw::set_options(socket, self.address.is_ipv6())
+        sockets::raw::set_options(socket, self.address)
     }
 }
 
@@ -216,7 +217,8 @@ impl Opened {
         let on_v6 = self.address.is_ipv6();
         let events = EventSocket::new(self.socket, on_v6, false)
             .map_err(|error| CarrierError::io("watch a raw socket", error))?;
-        Ok(Socket { events, address: self.address, probe: self.probe, on_v6, expected: AtomicUsize::new(0) })
+        let receiver = Receiver::new(self.address.ip());
+        Ok(Socket { events, address: self.address, probe: self.probe, receiver, expected: AtomicUsize::new(0) })
     }
 }
 
@@ -228,8 +230,8 @@ pub struct Socket {
     events: EventSocket,
     address: SocketAddr,
     probe: Probe,
-    on_v6: bool,
-    /// How many datagrams the next receive asks for first.
+    receiver: Receiver,
+    /// How many datagrams the last receive gave.
     expected: AtomicUsize,
 }
 
@@ -241,22 +243,15 @@ impl Socket {
     pub fn receive_buffer_len(&self) -> Result<usize, CarrierError> {
         self.events.socket().recv_buffer_size().map_err(|error| CarrierError::io("read options of a raw socket", error))
     }
-
-    fn receive(&self, socket: &BareSocket, batch: &mut ReceiveBatch) -> io::Result<IsDrained> {
-        let expected = self.expected.load(Ordering::Relaxed);
-        let (count, is_drained) = sockets::raw::receive(socket, batch, expected, self.on_v6)?;
-        self.expected.store(sockets::raw::next_expected(count), Ordering::Relaxed);
-        Ok(is_drained)
-    }
 }
 
 impl DatagramSocket for Socket {
     fn poll_receive(&self, cx: &mut Context<'_>, batch: &mut ReceiveBatch) -> Poll<io::Result<()>> {
-        self.events.poll_receive(cx, batch, |socket, batch| self.receive(socket, batch))
+        self.events.poll_receive(cx, batch, |socket, batch| self.receiver.receive(socket, batch, &self.expected))
     }
 
     fn try_receive(&self, batch: &mut ReceiveBatch) -> io::Result<usize> {
-        self.events.try_receive(batch, |socket, batch| self.receive(socket, batch))
+        self.events.try_receive(batch, |socket, batch| self.receiver.receive(socket, batch, &self.expected))
     }
 
     fn try_send(&self, datagrams: &[Outgoing<'_>]) -> Result<usize, SendError> {

@@ -1,6 +1,7 @@
 //! Content of unknown length, both ways.
 
-use crate::connection::{Connection, Stream, body_arguments};
+use crate::connection::Connection;
+use crate::connection::framed::{Framed, Stream, body_arguments};
 use crate::convention::Tag;
 use crate::{Error, ErrorKind, Message};
 use bytes::{Bytes, BytesMut};
@@ -14,15 +15,15 @@ const PIECE_LEN_MAX: usize = 64 * 1024;
 pub struct BodyWriter {
     sender: BodySender,
     content_index: u8,
-    connection: Connection,
+    connection: Framed,
 }
 
 impl BodyWriter {
-    pub(crate) async fn open(connection: &Connection, tag: Tag, head: Message) -> Result<Self, Error> {
+    pub(crate) async fn open(connection: &Framed, tag: Tag, head: Message) -> Result<Self, Error> {
         let head = body_arguments(tag, head)?;
-        let failed = |error| connection.inner.send_error(error);
+        let failed = |error| connection.send_error(error);
         let content_index = u8::try_from(head.len()).unwrap_or(u8::MAX);
-        let mut sender = connection.inner.sender.open_body(content_index + 2).await.map_err(failed)?;
+        let mut sender = connection.sender().open_body(content_index + 2).await.map_err(failed)?;
         for (index, part) in (0..).zip(head) {
             if !part.is_empty() {
                 sender.write(index, part).await.map_err(failed)?;
@@ -45,8 +46,12 @@ impl BodyWriter {
         Ok(())
     }
 
+    pub(crate) const fn connection(&self) -> &Framed {
+        &self.connection
+    }
+
     async fn put(&mut self, index: u8, piece: Bytes) -> Result<(), Error> {
-        self.sender.write(index, piece).await.map_err(|error| self.connection.inner.send_error(error))
+        self.sender.write(index, piece).await.map_err(|error| self.connection.send_error(error))
     }
 
     /// Ends the body.
@@ -67,7 +72,7 @@ impl BodyWriter {
         if !trailer.is_empty() {
             self.put(self.content_index + 1, trailer).await?;
         }
-        self.sender.finish().await.map_err(|error| self.connection.inner.send_error(error))
+        self.sender.finish().await.map_err(|error| self.connection.send_error(error))
     }
 }
 
@@ -77,11 +82,11 @@ impl BodyWriter {
 pub struct Body {
     stream: Stream,
     /// Keeps the connection while the body is read.
-    connection: Connection,
+    connection: Framed,
 }
 
 impl Body {
-    pub(crate) fn new(connection: &Connection, stream: Stream) -> Self {
+    pub(crate) fn new(connection: &Framed, stream: Stream) -> Self {
         Self { stream, connection: connection.clone() }
     }
 
@@ -93,8 +98,8 @@ impl Body {
 
     /// The connection it comes on.
     #[must_use]
-    pub const fn connection(&self) -> &Connection {
-        &self.connection
+    pub fn connection(&self) -> Connection {
+        (&self.connection).into()
     }
 
     /// The next piece of content, never empty; `None` at the end. Cancel-safe.

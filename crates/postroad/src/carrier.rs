@@ -1,7 +1,7 @@
 //! URLs to carriers: the only place that knows which crate moves the bytes.
 
 use crate::options::{ConnectOptions, Identity, ListenOptions, config, read_pem};
-use crate::url::{Address, Transport, Url, UrlOptions};
+use crate::url::{Address, Stack, Transport, Url, UrlOptions};
 use crate::{Error, ErrorKind};
 use postroad_transport::accept::AcceptPolicy;
 use postroad_transport::tcp::{self, TcpConfig};
@@ -9,12 +9,25 @@ use postroad_transport::{Carrier, CarrierError, CarrierListener, PeerAddr, memor
 use std::path::Path;
 use std::time::Duration;
 
+impl Stack {
+    /// Whether this process may use the carrier: raw IP needs a privilege, the others none.
+    ///
+    /// # Errors
+    /// `Privilege` with the ways to get there, `Unsupported` where the system has no raw IP.
+    pub fn available(self) -> Result<(), Error> {
+        match self.transport() {
+            Transport::Ip => crate::connection::mailslot::raw_ip_available(),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Opens the carrier of `url`.
 pub(crate) async fn open(url: &Url, options: &ConnectOptions) -> Result<Carrier, Error> {
     let failed = |error: CarrierError| Error::carrier(format!("could not connect to {url}"), error);
     let handshake_timeout = options.limits.handshake_timeout;
     let (address, tcp) = (dial(&url.address), TcpConfig::default());
-    match (url.transport, &url.address) {
+    match (url.transport(), &url.address) {
         (_, Address::Path(path)) => unix::connect(path).await.map(Carrier::from).map_err(failed),
         (_, Address::Name(name)) => memory::connect(name).await.map(Carrier::from).map_err(failed),
         (Transport::Tls, _) => {
@@ -38,7 +51,7 @@ pub(crate) async fn open(url: &Url, options: &ConnectOptions) -> Result<Carrier,
 pub(crate) async fn bind(url: &Url, options: &ListenOptions) -> Result<(CarrierListener, Url), Error> {
     let failed = |error: CarrierError| Error::carrier(format!("could not listen at {url}"), error);
     let tcp = || async { tcp::Listener::bind(&dial(&url.address), TcpConfig::default()).await.map_err(failed) };
-    let listener = match (url.transport, &url.address) {
+    let listener = match (url.transport(), &url.address) {
         (_, Address::Path(path)) => {
             CarrierListener::Unix(unix::Listener::bind(path, AcceptPolicy::default()).await.map_err(failed)?)
         }

@@ -1,6 +1,9 @@
 //! Connecting.
 
+use crate::connection::framed::Framed;
+use crate::connection::mailslot;
 use crate::options::{self, ConnectOptions};
+use crate::url::Protocol;
 use crate::{Connection, Error, ErrorKind, Url, carrier};
 
 /// Connects to `url`, with default options.
@@ -26,9 +29,12 @@ where
 
 /// Connects to `url`. Must be called within a tokio runtime.
 ///
+/// Over `smp121` there are no connections: the name of the mailslot is resolved, so that one that is not there is known
+/// at once.
+///
 /// # Errors
 /// `Usage` for a text that is no URL, `Config` for settings that cannot be, `Unsupported` for a capability that was
-/// required, `Connect`, `Timeout`, `Certificate`, `Mismatch`. All name the URL.
+/// required, `Connect`, `Timeout`, `Certificate`, `Mismatch`, `Privilege` (raw IP). All name the URL.
 pub async fn connect_with<U>(url: U, options: ConnectOptions) -> Result<Connection, Error>
 where
     U: TryInto<Url>,
@@ -45,6 +51,9 @@ async fn open(url: Url, options: ConnectOptions) -> Result<Connection, Error> {
         return Err(Error::new(ErrorKind::Usage, what, "port 0 is for listening at any free port")
             .with_remedy("give the port that the listener printed"));
     }
+    if url.protocol() == Protocol::Smp121 {
+        return mailslot::connect(url, &options).await.map(|slot| (&slot).into());
+    }
     let limits = options::limits(&url, options.limits);
     // Settings are checked before anything is opened.
     options::smp_config(&url)?;
@@ -57,5 +66,6 @@ async fn open(url: Url, options: ConnectOptions) -> Result<Connection, Error> {
                 .with_remedy("see whether the host is up, or give it more time with `connect_timeout=`"))
         })?,
     };
-    Connection::start(carrier, url, limits, options.request_timeout, None)
+    let request_timeout = options::request_timeout(&url, options.request_timeout);
+    Framed::start(carrier, url, limits, request_timeout, None).map(|framed| (&framed).into())
 }

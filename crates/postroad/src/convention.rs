@@ -8,6 +8,28 @@ const REQUEST: &str = "postroad-request/1 ";
 const REPLY: &str = "postroad-reply/1 ";
 const BODY: &str = "postroad-body/1";
 
+/// What the peer of a dropped request is told.
+pub(crate) const DROPPED: &str = "the request was dropped without a reply";
+
+/// What a reply of a mailslot begins with where it is a refusal.
+const REFUSAL: &str = "postroad-error/1 ";
+
+/// The words of a reply that is a refusal.
+pub(crate) fn refusal(reply: &[u8]) -> Option<&[u8]> {
+    reply.strip_prefix(REFUSAL.as_bytes())
+}
+
+/// True for a reply that a peer could take for a refusal, of this version of the convention or another.
+pub(crate) fn is_like_refusal(reply: &[u8]) -> bool {
+    reply.starts_with(b"postroad-error/")
+}
+
+/// The reply that refuses, with as many of the words as fit into `len_max` octets.
+pub(crate) fn refusal_of(words: &str, len_max: usize) -> Bytes {
+    let end = (0..=words.len().min(len_max)).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
+    format!("{REFUSAL}{}", words.get(..end).unwrap_or_default()).into()
+}
+
 /// No tag is longer: the longest prefix, a number of 20 digits and a word.
 pub(crate) const TAG_LEN_MAX: usize = 64;
 
@@ -119,6 +141,15 @@ mod tests {
         }
         assert_eq!(parse(&Tag::Body.to_bytes()), Ok(Some(Tag::Body)));
         assert_eq!(&Tag::Request { id: 7, form: Form::Body }.to_bytes()[..], b"postroad-request/1 7 body");
+    }
+
+    #[test]
+    fn refusals_are_cut_at_a_character_and_told_from_other_replies() {
+        assert_eq!(refusal(&refusal_of("out of paper", 400)), Some(&b"out of paper"[..]));
+        assert_eq!(refusal(&refusal_of("grün", 3)), Some(&b"gr"[..]));
+        assert_eq!(refusal(&refusal_of("grün", 4)), Some("grü".as_bytes()));
+        assert_eq!(refusal(b"postroad-error/2 x"), None);
+        assert!(is_like_refusal(b"postroad-error/2 x") && !is_like_refusal(b"a postroad-error/1 x"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Unsupported,
     /// No connection: nobody listens, no such host, the address is taken.
     Connect,
+    /// This process may not: raw IP without `CAP_NET_RAW`.
+    Privilege,
     /// The other end's certificate, or ours, was not accepted.
     Certificate,
     /// The two ends speak different things.
@@ -54,6 +56,7 @@ impl ErrorKind {
             Self::Config => "config",
             Self::Unsupported => "unsupported",
             Self::Connect => "connect",
+            Self::Privilege => "privilege",
             Self::Certificate => "certificate",
             Self::Mismatch => "mismatch",
             Self::Timeout => "timeout",
@@ -154,6 +157,7 @@ fn kind_of(kind: CarrierKind) -> ErrorKind {
         | K::CertificateRequired => ErrorKind::Certificate,
         K::NoCommonProtocol | K::Mismatch { .. } => ErrorKind::Mismatch,
         K::Limit => ErrorKind::Limit,
+        K::Privilege => ErrorKind::Privilege,
         K::OriginRefused => ErrorKind::Peer,
         K::TextMessage | K::Protocol | K::Handshake => ErrorKind::Protocol,
         K::Config => ErrorKind::Config,

@@ -4,33 +4,33 @@
 //! [`capture`] with [`find`] gets them out of pcap and pcapng files.
 
 pub mod capture;
+mod ip;
 mod packet;
 mod segment;
 
 pub use packet::{Datagram, Found, Unreadable, find};
 pub use segment::{InspectedFault, InspectedRecord, InspectedSegment};
 
-use crate::url::Protocol;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use smp_framing::Unit;
-use smp_framing::wire::Decoder;
+use smp_framing::wire::{Decoder, ReceiveBuffer};
 use std::collections::VecDeque;
 
-/// Cuts octets into a protocol's units, however they are handed in.
+/// Cuts a stream of the Streaming Message Protocol into its units, however its octets are handed in.
 ///
 /// ```
 /// use postroad::inspect::{End, Inspector};
 ///
-/// let mut inspector = Inspector::new(postroad::url::Protocol::Smp);
+/// let mut inspector = Inspector::new();
 /// inspector.feed(&[0x01, 0x00, 0x02, b'h', b'i', 0x60, 0x01]);
 /// let unit = inspector.next_unit().unwrap();
 /// assert_eq!((unit.name.as_str(), &unit.arguments[0][..]), ("MESSAGE", &b"hi"[..]));
 /// assert_eq!(inspector.next_unit().unwrap().name, "HEARTBEAT");
 /// assert_eq!(inspector.finish(), End::Incomplete { missing_len: 2, left_len: 1 });
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Inspector {
-    buffer: BytesMut,
+    buffer: ReceiveBuffer,
     offset: u64,
     units: VecDeque<InspectedUnit>,
 }
@@ -70,17 +70,15 @@ pub enum End {
 }
 
 impl Inspector {
-    /// An inspector at the start of a stream of `protocol`.
+    /// An inspector at the start of a stream.
     #[must_use]
-    pub fn new(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Smp => Self { buffer: BytesMut::new(), offset: 0, units: VecDeque::new() },
-        }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Takes more octets. Holds at most one unfinished unit beside the units not taken yet.
     pub fn feed(&mut self, octets: &[u8]) {
-        self.buffer.extend_from_slice(octets);
+        self.buffer.incoming().extend_from_slice(octets);
         let decoder = Decoder::new(Decoder::UNIT_LEN_MAX);
         loop {
             let before = self.buffer.len();
@@ -100,7 +98,7 @@ impl Inspector {
     /// How the octets ended.
     #[must_use]
     pub fn finish(&self) -> End {
-        match Decoder::missing_len(&self.buffer) {
+        match self.buffer.missing_len() {
             0 => End::Clean,
             missing_len => End::Incomplete { missing_len, left_len: self.buffer.len() },
         }

@@ -26,7 +26,7 @@ pub use connection::{Connection, Incoming, Statistics};
 pub use error::{Error, ErrorKind};
 pub use listen::{Listener, listen, listen_with};
 pub use message::Message;
-pub use options::{ConnectOptions, Limits, ListenOptions, MAX_MESSAGE_SIZE_DEFAULT};
+pub use options::{ConnectOptions, Limits, ListenOptions, MAX_MESSAGE_SIZE_DEFAULT, MAX_SIZE_DEFAULT};
 pub use request::{Reply, Request, RequestWriter};
 pub use url::{Url, UrlError};
 
@@ -48,6 +48,8 @@ mod guide {
     struct GettingStarted;
     #[doc = include_str!("../../../docs/guide/files.md")]
     struct Files;
+    #[doc = include_str!("../../../docs/guide/mailslots.md")]
+    struct Mailslots;
     #[doc = include_str!("../../../docs/guide/tls.md")]
     struct Tls;
 }

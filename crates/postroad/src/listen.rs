@@ -1,11 +1,14 @@
 //! Listening.
 
+use crate::connection::framed::Framed;
+use crate::connection::mailslot;
 use crate::options::{self, ListenOptions};
+use crate::url::Protocol;
 use crate::{Connection, Error, ErrorKind, Url, carrier};
 use postroad_transport::{CarrierListener, Pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Connections that are ready and wait for [`Listener::accept`].
@@ -13,9 +16,29 @@ const READY_COUNT_MAX: usize = 64;
 
 /// Takes connections at a URL. Handshakes run side by side and never hold up others. Dropping it stops listening;
 /// connections that were accepted go on.
+///
+/// Over `smp121` it takes one connection, which is the mailslot: it receives the requests of all peers, and is there until
+/// it is closed or dropped, whatever becomes of the listener.
 #[derive(Debug)]
 pub struct Listener {
     url: Url,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Framed(Accepting),
+    Mailslot {
+        /// Until it is accepted.
+        connection: Option<Connection>,
+        /// Told when it is closed or gone.
+        end: watch::Receiver<bool>,
+    },
+}
+
+/// A task that accepts, and what it has for us.
+#[derive(Debug)]
+struct Accepting {
     ready: mpsc::Receiver<Result<Connection, Error>>,
     failed_count: Arc<AtomicU64>,
     /// Ends with the listener.
@@ -38,7 +61,8 @@ where
 ///
 /// # Errors
 /// `Usage` for a text that is no URL, `Config` for settings that cannot be (TLS without a certificate among them),
-/// `Connect` where the address is taken or not of this machine. All name the URL.
+/// `Connect` where the address or the mailslot's name is taken or not of this machine, `Privilege` (raw IP). All name the
+/// URL.
 pub async fn listen_with<U>(url: U, options: ListenOptions) -> Result<Listener, Error>
 where
     U: TryInto<Url>,
@@ -49,10 +73,15 @@ where
 
 async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
     options.check()?;
-    options::smp_config(&url)?;
     if url.options().connect_timeout.is_some() {
         return Err(options::config("`connect_timeout=` is for clients", "leave it out"));
     }
+    if url.protocol() == Protocol::Smp121 {
+        let (slot, url) = mailslot::listen(url, &options).await?;
+        let kind = Kind::Mailslot { connection: Some((&slot).into()), end: slot.end() };
+        return Ok(Listener { url, kind });
+    }
+    options::smp_config(&url)?;
     let (listener, url) = carrier::bind(&url, &options).await?;
     let (ready_sender, ready) = mpsc::channel(READY_COUNT_MAX);
     let failed_count = Arc::new(AtomicU64::new(0));
@@ -66,7 +95,7 @@ async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(acceptor.run());
-    Ok(Listener { url, ready, failed_count, _tasks: tasks })
+    Ok(Listener { url, kind: Kind::Framed(Accepting { ready, failed_count, _tasks: tasks }) })
 }
 
 impl Listener {
@@ -79,19 +108,34 @@ impl Listener {
     /// The next connection that is ready for messages. Peers that fail in their handshakes are counted and logged, and
     /// never an error here. Cancel-safe.
     ///
+    /// Over `smp121` the first call gives the mailslot at once, and later ones wait until it is closed.
+    ///
     /// # Errors
     /// Only where it listens no more.
     pub async fn accept(&mut self) -> Result<Connection, Error> {
-        self.ready.recv().await.unwrap_or_else(|| {
-            let what = format!("listens no more at {}", self.url);
-            Err(Error::new(ErrorKind::Closed, what, "the listening task has ended"))
-        })
+        let ended = |why| Err(Error::new(ErrorKind::Closed, format!("listens no more at {}", self.url), why));
+        match &mut self.kind {
+            Kind::Framed(accepting) => {
+                accepting.ready.recv().await.unwrap_or_else(|| ended("the listening task has ended"))
+            }
+            Kind::Mailslot { connection, end } => {
+                if let Some(connection) = connection.take() {
+                    return Ok(connection);
+                }
+                // Closed, or gone with its last user: it is over either way.
+                let _over = end.wait_for(|closed| *closed).await;
+                ended("the mailslot was closed")
+            }
+        }
     }
 
-    /// Peers that connected and failed in their handshakes.
+    /// Peers that connected and failed in their handshakes. None over `smp121`, which has no handshakes.
     #[must_use]
     pub fn failed_count(&self) -> u64 {
-        self.failed_count.load(Ordering::Relaxed)
+        match &self.kind {
+            Kind::Framed(accepting) => accepting.failed_count.load(Ordering::Relaxed),
+            Kind::Mailslot { .. } => 0,
+        }
     }
 }
 
@@ -132,15 +176,15 @@ impl Acceptor {
     fn handshake(&self, pending: Pending, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
         let (url, ready, failed_count) = (self.url.clone(), self.ready.clone(), Arc::clone(&self.failed_count));
         let limits = options::limits(&url, self.options.limits);
-        let request_timeout = self.options.request_timeout;
+        let request_timeout = options::request_timeout(&url, self.options.request_timeout);
         async move {
             let connection = match pending.handshake().await {
-                Ok(carrier) => Connection::start(carrier, url, limits, request_timeout, Some(place)),
+                Ok(carrier) => Framed::start(carrier, url, limits, request_timeout, Some(place)),
                 Err(error) => Err(Error::carrier("a peer did not get in", error)),
             };
             match connection {
-                Ok(connection) => {
-                    let _nobody_accepts = ready.send(Ok(connection)).await;
+                Ok(framed) => {
+                    let _nobody_accepts = ready.send(Ok((&framed).into())).await;
                 }
                 Err(error) => {
                     failed_count.fetch_add(1, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use core::fmt;
 /// ```
 ///
 /// What a stack can carry differs: over `smp` a message has at most 15 parts (14 in a request or reply) and no
-/// headers. Sending what cannot be carried is an error of kind [`Unsupported`](crate::ErrorKind::Unsupported), and
+/// headers, over `smp121` it has one part and no headers. Sending what cannot be carried is an error of kind [`Unsupported`](crate::ErrorKind::Unsupported), and
 /// [`ConnectOptions::require`](crate::ConnectOptions::require) says so before anything is sent.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Message {

@@ -1,6 +1,6 @@
 //! Settings of connections and listeners beside what the URL says.
 
-use crate::url::{Interval, Mode, Url};
+use crate::url::{Interval, Mode, Profile, Url};
 use crate::{Capability, Error, ErrorKind};
 use smp_framing::NodeGeneration;
 use std::path::Path;
@@ -12,14 +12,21 @@ use std::time::Duration;
 /// frames cost the peer less work, and 16 KiB still let a small message through between two frames.
 pub const MAX_MESSAGE_SIZE_DEFAULT: usize = 16 * 1024;
 
+/// The longest request that a mailslot takes, unless the URL says another: 1,000,000 octets.
+///
+/// Deployed peers read the low 16 bits of that number alone, so it is none in which those are all zero.
+pub const MAX_SIZE_DEFAULT: usize = 1_000_000;
+
 /// Bounds on everything that a peer or the application could make grow. Reaching one is an error that names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// Octets of a message that is delivered whole. Default 16 MiB. A longer one is dropped and
-    /// [`Incoming::Refused`](crate::Incoming::Refused) says so; larger things travel as bodies.
+    /// [`Incoming::Refused`](crate::Incoming::Refused) says so; larger things travel as bodies. Over `smp121` this is for
+    /// replies; what a mailslot takes is said by `max_size=`, or is [`MAX_SIZE_DEFAULT`].
     pub message_len_max: usize,
-    /// Octets of all messages that are being put together on one connection. Default 64 MiB.
+    /// Octets of all messages that are being put together on one connection; over `smp121`, of the requests of all peers.
+    /// Default 64 MiB.
     pub assembly_len_max: usize,
     /// Requests that wait for their reply on one connection. Default 1,024. One more waits for a place, within its
     /// time-out.
@@ -280,6 +287,80 @@ pub(crate) fn smp_config(url: &Url) -> Result<smp_framing::Config, Error> {
             .with_remedy("change or leave out that option")
             .with_source(error)
     })
+}
+
+/// How a mailslot endpoint is started.
+#[derive(Clone, Debug)]
+pub(crate) struct MailslotSettings {
+    pub(crate) profile: smp121::Profile,
+    pub(crate) limits: smp121::Limits,
+    pub(crate) segment_len_max: usize,
+    /// The longest request of the mailslot, of one who listens.
+    pub(crate) max_size: usize,
+    /// What the URL says, as far as it is of the whole endpoint.
+    said: (Option<Profile>, Option<bool>, Option<usize>),
+}
+
+impl MailslotSettings {
+    /// The settings of `url`, checked together.
+    pub(crate) fn of(url: &Url, limits: &Limits) -> Result<Self, Error> {
+        let options = url.options();
+        let profile = match options.profile {
+            None | Some(Profile::Spec) => smp121::Profile::SPEC,
+            Some(Profile::Rdos) => smp121::Profile::RDOS,
+        };
+        if options.profile == Some(Profile::Rdos) && options.busy == Some(true) {
+            return Err(config(
+                "`busy=on` goes with no `profile=rdos`: RDOS stops when it is told so",
+                "leave one of them out",
+            ));
+        }
+        let max_size = options.max_size.unwrap_or(MAX_SIZE_DEFAULT);
+        let mut bounds = smp121::Limits::default();
+        // A mailslot takes half of what one peer may have in the making.
+        bounds.peer_assembly_len_max = bounds.peer_assembly_len_max.max(max_size.saturating_mul(2));
+        bounds.assembly_len_max = limits.assembly_len_max.max(bounds.peer_assembly_len_max);
+        bounds.mailslot_queue_max = limits.incoming_count_max;
+        bounds.waiting_count_max = limits.requests_in_flight_max;
+        let segment_len_max = options.segment.unwrap_or(smp121::SEGMENT_LEN_DEFAULT);
+        // Built once without a secret, to learn what is wrong before anything is opened.
+        smp121::Config::builder([0; 32])
+            .with_profile(profile)
+            .with_limits(bounds)
+            .with_segment_len_max(segment_len_max)
+            .build()
+            .map_err(|error| {
+                let what = format!("`{url}` cannot be");
+                Error::new(ErrorKind::Config, what, format!("{}: {}", error.field, error.reason))
+                    .with_remedy("change or leave out that option")
+                    .with_source(error)
+            })?;
+        let profile = profile.with_busy(options.busy.unwrap_or(profile.sends_busy));
+        let said = (options.profile, options.busy, options.segment);
+        Ok(Self { profile, limits: bounds, segment_len_max, max_size, said })
+    }
+
+    /// An endpoint that is there already at `address` keeps its settings: `other` may ask for the same or for none.
+    pub(crate) fn check_same(&self, address: &str, other: &Self) -> Result<(), Error> {
+        let (profile, busy, segment) = other.said;
+        let differs = [
+            ("profile", profile.is_some_and(|profile| profile != self.said.0.unwrap_or_default())),
+            ("busy", busy.is_some_and(|busy| busy != self.profile.sends_busy)),
+            ("segment", segment.is_some_and(|segment| segment != self.segment_len_max)),
+        ];
+        match differs.into_iter().find(|(_, differs)| *differs) {
+            None => Ok(()),
+            Some((name, _)) => Err(config(
+                format!("this process has an endpoint at {address} already, with another `{name}=`"),
+                "give all mailslots at one address the same, or another address",
+            )),
+        }
+    }
+}
+
+/// How long a request waits for its reply.
+pub(crate) fn request_timeout(url: &Url, set: Duration) -> Duration {
+    url.options().request_timeout.map_or(set, |said| said.duration().unwrap_or(Duration::MAX))
 }
 
 /// How long connecting may take; `None` for as long as it likes.

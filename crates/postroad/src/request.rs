@@ -1,25 +1,45 @@
 //! Requests and replies, at both ends.
 
 use crate::body::{Body, BodyWriter};
-use crate::connection::{Answer, Connection, Place, RawReply};
+use crate::connection::Connection;
+use crate::connection::framed::{Answer, Framed, Place, RawReply};
+use crate::connection::mailslot::Asked;
 use crate::convention::{Form, Tag};
 use crate::{Error, Message};
 use bytes::Bytes;
-use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A request that came. Answer it with one of its calls; dropped without one, the peer is told that there is no reply.
 #[derive(Debug)]
 pub struct Request {
     message: Message,
+    way: Way,
+}
+
+/// How a request is answered.
+#[derive(Debug)]
+enum Way {
+    Framed(FramedRequest),
+    /// On the heap, since it is much larger than the other.
+    Mailslot(Box<Asked>),
+}
+
+/// A request of the convention.
+#[derive(Debug)]
+struct FramedRequest {
     id: u64,
-    connection: Connection,
+    connection: Framed,
     is_answered: bool,
 }
 
 impl Request {
-    pub(crate) fn new(connection: &Connection, id: u64, message: Message) -> Self {
-        Self { message, id, connection: connection.clone(), is_answered: false }
+    pub(crate) fn framed(connection: &Framed, id: u64, message: Message) -> Self {
+        let way = FramedRequest { id, connection: connection.clone(), is_answered: false };
+        Self { message, way: Way::Framed(way) }
+    }
+
+    pub(crate) const fn of_mailslot(message: Message, asked: Box<Asked>) -> Self {
+        Self { message, way: Way::Mailslot(asked) }
     }
 
     /// What was asked; of a request with a body, its head.
@@ -28,59 +48,95 @@ impl Request {
         &self.message
     }
 
-    /// The connection it came on.
+    /// The connection it came on; over `smp121` the mailslot, which has the requests of all peers.
     #[must_use]
-    pub const fn connection(&self) -> &Connection {
-        &self.connection
+    pub fn connection(&self) -> Connection {
+        match &self.way {
+            Way::Framed(request) => (&request.connection).into(),
+            Way::Mailslot(asked) => asked.connection(),
+        }
     }
 
-    /// Sends the reply, of up to 14 parts.
+    /// Who asks, as the carrier knows it.
+    #[must_use]
+    pub fn peer(&self) -> String {
+        match &self.way {
+            Way::Framed(request) => request.connection.peer().to_owned(),
+            Way::Mailslot(asked) => asked.peer(),
+        }
+    }
+
+    /// Sends the reply, of up to 14 parts; of one part or none over `smp121`.
     ///
     /// # Errors
-    /// As [`Connection::send`].
-    pub async fn reply(mut self, message: impl Into<Message>) -> Result<(), Error> {
-        let tag = Tag::Reply { id: self.id, form: Form::Whole };
-        self.connection.inner.send_tagged(tag, message.into()).await?;
-        self.is_answered = true;
-        Ok(())
+    /// As [`Connection::send`]. Over `smp121` also `Limit` where the peer takes no such large reply, `Lost` where it waits
+    /// no more, and `Usage` where the reply begins like a refusal of the convention.
+    pub async fn reply(self, message: impl Into<Message>) -> Result<(), Error> {
+        match self.way {
+            Way::Framed(request) => request.answer(Form::Whole, message.into()).await,
+            Way::Mailslot(asked) => asked.reply(message.into()),
+        }
     }
 
     /// Answers that there is no reply, and why: the requester gets an error of kind [`Peer`](crate::ErrorKind::Peer).
     ///
+    /// Over `smp121` every request has a reply, so the words go in one that `docs/guide/mailslots.md` describes.
+    ///
     /// # Errors
-    /// As [`Connection::send`].
-    pub async fn refuse(mut self, why: impl Into<String>) -> Result<(), Error> {
-        let tag = Tag::Reply { id: self.id, form: Form::Error };
-        self.connection.inner.send_tagged(tag, Message::from(why.into())).await?;
-        self.is_answered = true;
-        Ok(())
+    /// As [`reply`](Self::reply).
+    pub async fn refuse(self, why: impl Into<String>) -> Result<(), Error> {
+        match self.way {
+            Way::Framed(request) => request.answer(Form::Error, Message::from(why.into())).await,
+            Way::Mailslot(asked) => asked.refuse(&why.into()),
+        }
     }
 
     /// Opens a reply whose content follows piece by piece.
     ///
     /// # Errors
-    /// As [`Connection::open_body`].
-    pub async fn reply_body(mut self, head: impl Into<Message>) -> Result<BodyWriter, Error> {
-        let tag = Tag::Reply { id: self.id, form: Form::Body };
-        let body = BodyWriter::open(&self.connection, tag, head.into()).await?;
+    /// As [`Connection::open_body`]. The peer is told that there is no reply.
+    pub async fn reply_body(self, head: impl Into<Message>) -> Result<BodyWriter, Error> {
+        match self.way {
+            Way::Framed(mut request) => {
+                let tag = Tag::Reply { id: request.id, form: Form::Body };
+                let body = BodyWriter::open(&request.connection, tag, head.into()).await?;
+                request.is_answered = true;
+                Ok(body)
+            }
+            Way::Mailslot(asked) => Err(asked.no_bodies()),
+        }
+    }
+
+    /// A request to a mailslot, which can be answered with octets alone.
+    pub(crate) fn into_asked(self) -> Result<(Message, Box<Asked>), Self> {
+        match self {
+            Self { message, way: Way::Mailslot(asked) } => Ok((message, asked)),
+            framed => Err(framed),
+        }
+    }
+}
+
+impl FramedRequest {
+    async fn answer(mut self, form: Form, message: Message) -> Result<(), Error> {
+        self.connection.send_tagged(Tag::Reply { id: self.id, form }, message).await?;
         self.is_answered = true;
-        Ok(body)
+        Ok(())
     }
 }
 
 /// Nobody should wait for a reply that will not come. Best effort: a connection with 64 such refusals under way sends no
 /// more of them.
-impl Drop for Request {
+impl Drop for FramedRequest {
     fn drop(&mut self) {
         if self.is_answered {
             return;
         }
-        let permit = Arc::clone(&self.connection.inner.refusals).try_acquire_owned();
-        let (Ok(permit), Ok(runtime)) = (permit, tokio::runtime::Handle::try_current()) else { return };
+        let permit = self.connection.refusal_place();
+        let (Some(permit), Ok(runtime)) = (permit, tokio::runtime::Handle::try_current()) else { return };
         let (connection, tag) = (self.connection.clone(), Tag::Reply { id: self.id, form: Form::Error });
         runtime.spawn(async move {
-            let why = Message::from("the request was dropped without a reply");
-            let _ended = connection.inner.send_tagged(tag, why).await;
+            let why = Message::from(crate::convention::DROPPED);
+            let _ended = connection.send_tagged(tag, why).await;
             drop(permit);
         });
     }
@@ -96,7 +152,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(raw: RawReply, connection: &Connection) -> Self {
+    pub(crate) fn new(raw: RawReply, connection: &Framed) -> Self {
         match raw {
             RawReply::Message(message) => Self::Message(message),
             RawReply::Body(stream) => Self::Body(Body::new(connection, stream)),
@@ -121,7 +177,6 @@ impl Reply {
 /// Sends the content of a request piece by piece, then waits for the reply.
 #[derive(Debug)]
 pub struct RequestWriter {
-    connection: Connection,
     body: BodyWriter,
     place: Place,
     /// A reply that came before the end.
@@ -130,8 +185,8 @@ pub struct RequestWriter {
 }
 
 impl RequestWriter {
-    pub(crate) fn new(connection: &Connection, body: BodyWriter, place: Place, permit: OwnedSemaphorePermit) -> Self {
-        Self { connection: connection.clone(), body, place, early: None, _permit: permit }
+    pub(crate) const fn new(body: BodyWriter, place: Place, permit: OwnedSemaphorePermit) -> Self {
+        Self { body, place, early: None, _permit: permit }
     }
 
     /// As [`BodyWriter::write`]. Once a reply is there the rest of the content is of no use and is not sent.
@@ -143,7 +198,7 @@ impl RequestWriter {
             tokio::select! {
                 biased;
                 answer = &mut self.place.answer => {
-                    self.early = Some(answer.unwrap_or_else(|_| Err(self.connection.inner.table_end_error())));
+                    self.early = Some(answer.unwrap_or_else(|_| Err(self.body.connection().end_error())));
                 }
                 written = self.body.write(content) => return written,
             }
@@ -160,9 +215,9 @@ impl RequestWriter {
     /// # Errors
     /// As [`Connection::request`].
     pub async fn finish(self, trailer: impl Into<Bytes>) -> Result<Message, Error> {
-        let Self { connection, body, mut place, early, _permit } = self;
-        let inner = &connection.inner;
-        let ended = || Err(inner.table_end_error());
+        let Self { body, mut place, early, _permit } = self;
+        let connection = body.connection().clone();
+        let ended = || Err(connection.end_error());
         let answer = match early {
             Some(answer) => answer,
             None => {
@@ -172,13 +227,13 @@ impl RequestWriter {
                     answer = &mut place.answer => answer.unwrap_or_else(|_| ended()),
                     flushed = connection.flush() => {
                         flushed?;
-                        let timeout = inner.request_timeout();
+                        let timeout = connection.request_timeout();
                         let answered = tokio::time::timeout(timeout, &mut place.answer).await;
-                        answered.map_err(|_| inner.no_reply(timeout))?.unwrap_or_else(|_| ended())
+                        answered.map_err(|_| connection.no_reply(timeout))?.unwrap_or_else(|_| ended())
                     }
                 }
             }
         };
-        Reply::new(answer?, &connection).into_message(inner.message_len_max()).await
+        Reply::new(answer?, &connection).into_message(connection.message_len_max()).await
     }
 }

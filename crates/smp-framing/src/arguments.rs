@@ -1,7 +1,8 @@
 //! The content of a unit or a message: a list of byte strings.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use core::fmt;
+use std::sync::Arc;
 
 /// The most arguments a unit can have: ARGC is half an octet.
 //= SMPF-R1
@@ -34,34 +35,57 @@ pub struct Arguments(Repr);
 #[derive(Clone)]
 #[repr(u64)]
 enum Repr {
-    /// `count` arguments as on the wire: LENGTH and payload in turn. Whoever makes one has walked it.
-    Wire {
-        count: usize,
-        encoded: Bytes,
-    },
+    Wire(Encoded),
     One(Bytes),
     Many(Vec<Bytes>),
+}
+
+/// `count` arguments as on the wire, LENGTH and payload in turn, somewhere in a chunk. Whoever makes one has walked it.
+#[derive(Clone)]
+struct Encoded {
+    chunk: Arc<Bytes>,
+    start: u32,
+    end: u32,
+    count: usize,
+}
+
+impl Encoded {
+    #[inline]
+    fn octets(&self) -> &[u8] {
+        self.chunk.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
 }
 
 impl Arguments {
     /// No arguments.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Repr::Wire { count: 0, encoded: Bytes::new() })
+        Self(Repr::Many(Vec::new()))
     }
 
-    /// `encoded` must hold exactly `count` arguments, LENGTH and payload in turn.
+    /// `chunk` must hold exactly `count` arguments from `start` to `end`, LENGTH and payload in turn, and be shorter than
+    /// 4 GiB.
     #[inline(always)]
-    pub(crate) const fn from_wire(count: usize, encoded: Bytes) -> Self {
-        Self(Repr::Wire { count, encoded })
+    pub(crate) fn from_wire(count: usize, chunk: Arc<Bytes>, start: usize, end: usize) -> Self {
+        #[allow(clippy::cast_possible_truncation, reason = "chunks have at most 256 units of less than 1 MiB")]
+        let (start, end) = (start as u32, end as u32);
+        Self(Repr::Wire(Encoded { chunk, start, end, count }))
     }
 
     /// The octets as they go on the wire, where they are at hand without work.
     #[inline]
-    pub(crate) fn as_wire(&self) -> Option<&Bytes> {
+    pub(crate) fn as_wire(&self) -> Option<&[u8]> {
         match &self.0 {
-            Repr::Wire { encoded, .. } => Some(encoded),
+            Repr::Wire(encoded) => Some(encoded.octets()),
             Repr::One(_) | Repr::Many(_) => None,
+        }
+    }
+
+    /// `part` of what [`as_wire`](Self::as_wire) gave, sharing the bytes.
+    pub(crate) fn share_wire(&self, part: &[u8]) -> Bytes {
+        match &self.0 {
+            Repr::Wire(encoded) => encoded.chunk.slice_ref(part),
+            Repr::One(_) | Repr::Many(_) => Bytes::new(),
         }
     }
 
@@ -70,7 +94,7 @@ impl Arguments {
     pub(crate) fn as_single(&self) -> Option<&[u8]> {
         match &self.0 {
             Repr::One(only) => Some(only),
-            Repr::Wire { .. } | Repr::Many(_) => None,
+            Repr::Wire(_) | Repr::Many(_) => None,
         }
     }
 
@@ -79,7 +103,7 @@ impl Arguments {
     #[must_use]
     pub fn count(&self) -> usize {
         match &self.0 {
-            Repr::Wire { count, .. } => *count,
+            Repr::Wire(encoded) => encoded.count,
             Repr::One(_) => 1,
             Repr::Many(parts) => parts.len(),
         }
@@ -101,7 +125,7 @@ impl Arguments {
     #[must_use]
     pub fn bytes(&self, index: usize) -> Option<Bytes> {
         match &self.0 {
-            Repr::Wire { encoded, .. } => self.get(index).map(|payload| encoded.slice_ref(payload)),
+            Repr::Wire(_) => self.get(index).map(|payload| self.share_wire(payload)),
             Repr::One(only) => (index == 0).then(|| only.clone()),
             Repr::Many(parts) => parts.get(index).cloned(),
         }
@@ -112,7 +136,7 @@ impl Arguments {
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter(match &self.0 {
-            Repr::Wire { encoded, .. } => IterRepr::Wire(encoded),
+            Repr::Wire(encoded) => IterRepr::Wire(encoded.octets()),
             Repr::One(only) => IterRepr::One(Some(only)),
             Repr::Many(parts) => IterRepr::Many(parts.iter()),
         })
@@ -123,7 +147,7 @@ impl Arguments {
     #[must_use]
     pub fn payload_len(&self) -> usize {
         match &self.0 {
-            Repr::Wire { count, encoded } => encoded.len() - *count * LENGTH_LEN,
+            Repr::Wire(encoded) => (encoded.end - encoded.start) as usize - encoded.count * LENGTH_LEN,
             Repr::One(only) => only.len(),
             Repr::Many(parts) => parts.iter().map(Bytes::len).sum(),
         }
@@ -141,14 +165,7 @@ impl Arguments {
     #[must_use]
     pub fn into_vec(self) -> Vec<Bytes> {
         match self.0 {
-            Repr::Wire { mut encoded, count } => {
-                let mut parts = Vec::with_capacity(count);
-                while encoded.remaining() >= LENGTH_LEN {
-                    let len = usize::from(encoded.get_u16()).min(encoded.remaining());
-                    parts.push(encoded.split_to(len));
-                }
-                parts
-            }
+            Repr::Wire(_) => self.iter().map(|payload| self.share_wire(payload)).collect(),
             Repr::One(only) => vec![only],
             Repr::Many(parts) => parts,
         }
@@ -160,12 +177,15 @@ impl Arguments {
         if self.count() > ARGC_MAX || self.iter().any(|payload| payload.len() > ARGUMENT_LEN_MAX) {
             return Self(Repr::Many(self.iter().map(Bytes::copy_from_slice).collect()));
         }
+        if let (1, Some(only)) = (self.count(), self.get(0)) {
+            return Bytes::copy_from_slice(only).into();
+        }
         let mut encoded = BytesMut::with_capacity(self.arguments_len());
         for payload in self {
             encoded.extend_from_slice(&u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
             encoded.extend_from_slice(payload);
         }
-        Self(Repr::Wire { count: self.count(), encoded: encoded.freeze() })
+        Self::from_wire(self.count(), Arc::new(encoded.freeze()), 0, self.arguments_len())
     }
 }
 

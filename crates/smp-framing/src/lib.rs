@@ -2,8 +2,8 @@
 //!
 //! # Layers
 //!
-//! - [`wire`]: what the bytes say. [`wire::decode`] borrows, [`wire::Decoder`] shares the read buffer, [`wire::TransmitBuffer`]
-//!   sends large payloads from where they are.
+//! - [`wire`]: what the bytes say. [`wire::decode`] borrows, [`wire::Decoder`] shares the [`wire::ReceiveBuffer`],
+//!   [`wire::TransmitBuffer`] sends large payloads from where they are.
 //! - [`framer`] and [`reassembler`]: messages to frames and back, with the sequence rules.
 //! - [`machine`]: what may be said now. [`machine::ConnectionMachine`] is one end of a connection without I/O.
 //! - [`fanout`]: one sender, many receivers.

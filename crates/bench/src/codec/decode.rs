@@ -1,13 +1,14 @@
 //! Decoders, each as its users call it.
 
 use super::Shape;
-use super::encode::{length_delimited, message, put, put_tungstenite};
+use super::encode::{FRAME_PAYLOAD_LEN, length_delimited, message, put, put_tungstenite};
 use crate::harness::Batch;
 use anyhow::{Context as _, anyhow};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use fastwebsockets::{Role, WebSocket};
 use futures_util::FutureExt as _;
-use smp_framing::wire::{self, TransmitBuffer};
+use smp_framing::UnitCodec;
+use smp_framing::wire::{self, ReceiveBuffer, TransmitBuffer};
 use std::hint::black_box;
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -40,18 +41,50 @@ pub(super) struct Owned {
     octets: Vec<u8>,
     unit_count: usize,
     decoder: wire::Decoder,
-    buffer: BytesMut,
+    buffer: ReceiveBuffer,
 }
 
 impl Owned {
     pub(super) fn new(shape: &Shape) -> anyhow::Result<Self> {
         let (octets, unit_count) = smp_octets(shape)?;
         let decoder = wire::Decoder::new(wire::Decoder::UNIT_LEN_MAX);
-        Ok(Self { shape: *shape, octets, unit_count, decoder, buffer: BytesMut::new() })
+        Ok(Self { shape: *shape, octets, unit_count, decoder, buffer: ReceiveBuffer::new() })
     }
 }
 
 impl Batch for Owned {
+    fn prepare(&mut self) {
+        self.buffer.clear();
+        self.buffer.incoming().extend_from_slice(&self.octets);
+    }
+
+    fn run(&mut self) -> anyhow::Result<u32> {
+        let mut count = 0;
+        while let Some(unit) = self.decoder.decode(&mut self.buffer)? {
+            black_box(unit);
+            count += 1;
+        }
+        (count == self.unit_count).then(|| self.shape.batch_count()).context("units are missing")
+    }
+}
+
+/// As `Framed` gets them.
+pub(super) struct Codec {
+    shape: Shape,
+    octets: Vec<u8>,
+    unit_count: usize,
+    codec: UnitCodec,
+    buffer: BytesMut,
+}
+
+impl Codec {
+    pub(super) fn new(shape: &Shape) -> anyhow::Result<Self> {
+        let (octets, unit_count) = smp_octets(shape)?;
+        Ok(Self { shape: *shape, octets, unit_count, codec: UnitCodec::default(), buffer: BytesMut::new() })
+    }
+}
+
+impl Batch for Codec {
     fn prepare(&mut self) {
         self.buffer.clear();
         self.buffer.extend_from_slice(&self.octets);
@@ -59,7 +92,7 @@ impl Batch for Owned {
 
     fn run(&mut self) -> anyhow::Result<u32> {
         let mut count = 0;
-        while let Some(unit) = self.decoder.decode(&mut self.buffer)? {
+        while let Some(unit) = self.codec.decode(&mut self.buffer)? {
             black_box(unit);
             count += 1;
         }
@@ -99,17 +132,35 @@ impl Batch for Borrowed {
 pub(super) struct LengthDelimited {
     shape: Shape,
     octets: Vec<u8>,
+    frame_count: u32,
     codec: LengthDelimitedCodec,
     buffer: BytesMut,
 }
 
 impl LengthDelimited {
+    /// Each message in one frame.
     pub(super) fn new(shape: &Shape) -> anyhow::Result<Self> {
-        let mut octets = BytesMut::new();
+        Self::of_frames(shape, &[shape.payload()])
+    }
+
+    /// Each byte string that `smp-framing` gives in a frame of its own.
+    pub(super) fn of_parts(shape: &Shape) -> anyhow::Result<Self> {
+        let payload = shape.payload();
+        let cuts = (0..payload.len()).step_by(FRAME_PAYLOAD_LEN);
+        let parts: Vec<Bytes> = cuts.map(|at| payload.slice(at..payload.len().min(at + FRAME_PAYLOAD_LEN))).collect();
+        Self::of_frames(shape, &parts)
+    }
+
+    fn of_frames(shape: &Shape, frames: &[Bytes]) -> anyhow::Result<Self> {
+        let (mut octets, mut frame_count) = (BytesMut::new(), 0);
         for _ in 0..shape.batch_count() {
-            length_delimited().encode(shape.payload(), &mut octets)?;
+            for frame in frames {
+                length_delimited().encode(frame.clone(), &mut octets)?;
+                frame_count += 1;
+            }
         }
-        Ok(Self { shape: *shape, octets: octets.to_vec(), codec: length_delimited(), buffer: BytesMut::new() })
+        let (codec, buffer) = (length_delimited(), BytesMut::new());
+        Ok(Self { shape: *shape, octets: octets.to_vec(), frame_count, codec, buffer })
     }
 }
 
@@ -125,7 +176,7 @@ impl Batch for LengthDelimited {
             black_box(frame);
             count += 1;
         }
-        (count == self.shape.batch_count()).then_some(count).context("frames are missing")
+        (count == self.frame_count).then(|| self.shape.batch_count()).context("frames are missing")
     }
 }
 

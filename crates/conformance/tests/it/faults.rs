@@ -1,10 +1,10 @@
 //! Planted faults: in expectations and in an engine. Each must be found.
 
-use bytes::BytesMut;
 use conformance::case::{Action, Case, Kind, Settings, load};
 use conformance::cases_directory;
 use conformance::engine::{Engine, SmpEngine};
 use conformance::run::{run, run_with};
+use smp_framing::wire::ReceiveBuffer;
 use std::collections::BTreeSet;
 use wirekit::Instant;
 
@@ -89,8 +89,8 @@ struct Faulty {
 }
 
 impl Engine for Faulty {
-    fn receive(&mut self, now: Instant, buffer: &mut BytesMut) {
-        if self.fault == Fault::AnswersHeartbeats && buffer.first().is_some_and(|octet| octet >> 4 == 6) {
+    fn receive(&mut self, now: Instant, buffer: &mut ReceiveBuffer) {
+        if self.fault == Fault::AnswersHeartbeats && buffer.incoming().first().is_some_and(|octet| octet >> 4 == 6) {
             self.owed.push(0x60);
         }
         if self.fault == Fault::ForgetsChunksOfOneOctet && buffer.len() == 1 {
@@ -99,7 +99,7 @@ impl Engine for Faulty {
         self.engine.receive(now, buffer);
     }
 
-    fn end(&mut self, now: Instant, left: &[u8]) {
+    fn end(&mut self, now: Instant, left: &ReceiveBuffer) {
         self.engine.end(now, left);
     }
 
@@ -150,7 +150,7 @@ impl Engine for Faulty {
         if self.fault == Fault::SaysNothingIsOpen { Vec::new() } else { self.engine.open_ids() }
     }
 
-    fn missing_len(&self, left: &[u8]) -> usize {
+    fn missing_len(&self, left: &ReceiveBuffer) -> usize {
         self.engine.missing_len(left) + usize::from(self.fault == Fault::MiscountsMissing)
     }
 }

@@ -12,3 +12,4 @@ mod cases;
 mod command;
 mod faults;
 mod simulation;
+mod smp121;

@@ -2,9 +2,9 @@
 //!
 //! A failing seed is printed; the same seed replays it.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use smp_framing::machine::{BodyId, Command, ConnectionMachine, Event, Input};
-use smp_framing::wire::{Decoder, TransmitBuffer};
+use smp_framing::wire::{ReceiveBuffer, TransmitBuffer};
 use smp_framing::{Arguments, Config, Limits};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct End {
     outgoing: StreamLink,
     /// Encoded and not taken by the link yet.
     unsent: Vec<u8>,
-    buffer: BytesMut,
+    buffer: ReceiveBuffer,
     /// Messages given to the machine, by serial number.
     sent: BTreeMap<u64, Content>,
     bodies: Vec<(BodyId, u64, Content)>,
@@ -52,7 +52,7 @@ impl End {
             machine: ConnectionMachine::new(now, config.build().unwrap()),
             outgoing: StreamLink::new(conditions, rng.next_u64()),
             unsent: Vec::new(),
-            buffer: BytesMut::new(),
+            buffer: ReceiveBuffer::new(),
             sent: BTreeMap::new(),
             bodies: Vec::new(),
             got: Vec::new(),
@@ -150,11 +150,11 @@ impl End {
         while let Some(piece) = incoming.read(now) {
             match piece {
                 StreamPiece::Octets(octets) => {
-                    self.buffer.extend_from_slice(&octets);
+                    self.buffer.incoming().extend_from_slice(&octets);
                     self.machine.handle(now, Input::Received(&mut self.buffer)).unwrap();
                 }
                 StreamPiece::End => {
-                    let missing_len = Decoder::missing_len(&self.buffer);
+                    let missing_len = self.buffer.missing_len();
                     self.machine.handle(now, Input::ReceivedEof { missing_len }).unwrap();
                 }
             }

@@ -26,7 +26,7 @@ pub(crate) async fn run(verb: Copy, talk: Talk) -> Result<(), Failure> {
         }
         Plan::Download { url, .. } => (url, ConnectOptions::new()),
     };
-    let connection = super::connect(url, options.require(postroad::Capability::Bodies), &talk).await?;
+    let connection = super::connect(url, options.require(postroad::Capability::Files), &talk).await?;
     let bar = Bar::new(&talk);
     let done_len = AtomicU64::new(0);
     let mut progress = |progress: Progress| {

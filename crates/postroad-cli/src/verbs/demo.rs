@@ -1,15 +1,18 @@
 //! `postroad demo`: the main job in one go, on real sockets.
 
+mod raw;
+
 use crate::args::Demo;
 use crate::failure::Failure;
 use crate::talk::{Talk, data_line, human_octets};
 use postroad::dev_certs::DevCa;
-use postroad::transfer::{Existing, FileRequest, Store, Transfer, fetch_file, file_request, offer_file, send_file};
-use postroad::url::Transport;
-use postroad::{ConnectOptions, Connection, Error, Incoming, ListenOptions, Message, escape};
+use postroad::transfer::{Answered, Existing, Store, Transfer, fetch_file, send_file};
+use postroad::url::Stack;
+use postroad::{Capability, ConnectOptions, Connection, Error, Incoming, ListenOptions, Message, escape};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// Requests under way at once.
@@ -39,7 +42,39 @@ struct Row {
     octets: u64,
     seconds: f64,
     sha256: String,
-    verdict: Result<(), String>,
+    verdict: Verdict,
+    /// How it was done, where there are several ways.
+    way: Option<&'static str>,
+}
+
+/// How a stack came off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    Failed(String),
+    /// This machine has no way to it, which is nobody's fault.
+    Skipped(String),
+}
+
+impl Verdict {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed(_) => "failed",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+
+    fn why(&self) -> Option<&str> {
+        match self {
+            Self::Ok => None,
+            Self::Failed(why) | Self::Skipped(why) => Some(why),
+        }
+    }
+
+    const fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
 }
 
 /// What was counted and compared on one stack.
@@ -78,24 +113,41 @@ pub(crate) async fn run(verb: Demo, talk: Talk) -> Result<(), Failure> {
     ));
     let mut rows = Vec::new();
     for stack in stacks {
-        let playing = tokio::time::timeout(STACK_TIMEOUT, play(&stack, &stage, &original));
-        let played = talk.waiting(&format!("{stack} to finish"), playing).await;
-        let played = played.unwrap_or_else(|_| Err(format!("it took longer than {STACK_TIMEOUT:?}")));
-        rows.push(row(stack, played));
+        rows.push(row_of(&stack, &stage, &original, verb.in_namespace, &talk).await);
     }
     show(&rows, &original, &talk)?;
-    let failed: Vec<&str> = rows.iter().filter(|row| row.verdict.is_err()).map(|row| row.stack.as_str()).collect();
+    let failed: Vec<&Row> = rows.iter().filter(|row| row.verdict.is_failed()).collect();
     if failed.is_empty() {
         return Ok(());
     }
-    let why = rows.iter().filter_map(|row| row.verdict.as_ref().err().map(|why| format!("{}: {why}", row.stack)));
+    let names: Vec<&str> = failed.iter().map(|row| row.stack.as_str()).collect();
+    let why = failed.iter().map(|row| format!("{}: {}", row.stack, row.verdict.why().unwrap_or_default()));
     let why = why.collect::<Vec<_>>().join("; ");
-    Err(Failure::new("integrity", format!("the demo failed on {}", failed.join(", ")), why)
+    Err(Failure::new("integrity", format!("the demo failed on {}", names.join(", ")), why)
         .with_fix("run it again with -v, and with --stack for one of them alone"))
 }
 
+async fn row_of(stack: &str, stage: &Stage, original: &FileMark, in_namespace: bool, talk: &Talk) -> Row {
+    let way = match raw::way(stack, in_namespace).await {
+        Ok(raw::Way::Here(way)) => way,
+        Ok(raw::Way::Namespace) => {
+            let running = tokio::time::timeout(STACK_TIMEOUT, raw::run(stack, stage, original));
+            let row = talk.waiting(&format!("{stack} to finish"), running).await;
+            return row.unwrap_or_else(|_| row_from(stack, Err(too_long()), None));
+        }
+        Err(why) => return Row { verdict: Verdict::Skipped(why), ..row_from(stack, Err(String::new()), None) },
+    };
+    let playing = tokio::time::timeout(STACK_TIMEOUT, play(stack, stage, original));
+    let played = talk.waiting(&format!("{stack} to finish"), playing).await;
+    row_from(stack, played.unwrap_or_else(|_| Err(too_long())), way)
+}
+
+fn too_long() -> String {
+    format!("it took longer than {STACK_TIMEOUT:?}")
+}
+
 fn stacks(wanted: &[String]) -> Result<Vec<String>, Failure> {
-    let all: Vec<String> = Transport::ALL.iter().map(|transport| format!("smp+{}", transport.word())).collect();
+    let all: Vec<String> = Stack::ALL.iter().map(ToString::to_string).collect();
     if let Some(unknown) = wanted.iter().find(|stack| !all.contains(stack)) {
         return Err(Failure::usage(format!("`{}` is no stack", escape::text(unknown)), "it does not exist (yet)")
             .with_fix(format!("choose from {}", all.join(", "))));
@@ -129,6 +181,9 @@ async fn play(stack: &str, stage: &Stage, original: &FileMark) -> Result<(Eviden
         "smp+unix" => stage.folder.path().join("demo.sock").to_string_lossy().into_owned(),
         "smp+mem" => format!("demo-{}", std::process::id()),
         "smp+ws" | "smp+wss" => "localhost:0/demo".to_owned(),
+        "smp121" => format!("{}/demo", raw::address()),
+        "smp121+udp" => "127.0.0.1:0/demo".to_owned(),
+        "smp121+mem" => format!("demo-{}/demo", std::process::id()),
         _ => "localhost:0".to_owned(),
     };
     let identity = stage.ca.issue_server(&["localhost", "127.0.0.1", "::1"]).map_err(|error| error.to_string())?;
@@ -141,9 +196,10 @@ async fn play(stack: &str, stage: &Stage, original: &FileMark) -> Result<(Eviden
     let url = listener.url().clone();
     let store = Store::new(store_folder, Existing::Keep);
     let mut server = JoinSet::new();
+    let (stop, stopped) = oneshot::channel();
     server.spawn(async move {
         let connection = listener.accept().await?;
-        answer(&connection, &store).await
+        answer(&connection, &store, stopped).await
     });
     let connection = postroad::connect_with(url, connect).await.map_err(words)?;
 
@@ -154,6 +210,8 @@ async fn play(stack: &str, stage: &Stage, original: &FileMark) -> Result<(Eviden
     let fetched = fetch_file(&connection, FILE_NAME, &back, Existing::Keep, &mut |_| {}).await.map_err(words)?;
     let seconds = started.elapsed().as_secs_f64();
     connection.close().await.map_err(words)?;
+    // Nobody says goodbye to a mailslot.
+    let _ended_already = stop.send(());
     while let Some(ended) = server.join_next().await {
         ended.map_err(|error| error.to_string())?.map_err(words)?;
     }
@@ -171,34 +229,40 @@ async fn play(stack: &str, stage: &Stage, original: &FileMark) -> Result<(Eviden
     Ok((evidence, seconds))
 }
 
-/// The other end: echoes requests, stores the file, gives it out.
-async fn answer(connection: &Connection, store: &Store) -> Result<(), Error> {
-    while let Some(incoming) = connection.receive().await? {
+/// The other end: echoes requests, stores the file, gives it out. A connection ends when its peer closes it, a mailslot when
+/// it is told to.
+async fn answer(connection: &Connection, store: &Store, mut stopped: oneshot::Receiver<()>) -> Result<(), Error> {
+    let ends_by_itself = connection.can(Capability::BothWays);
+    loop {
+        let incoming = tokio::select! {
+            incoming = connection.receive() => incoming?,
+            _ = &mut stopped, if !ends_by_itself => None,
+        };
         match incoming {
-            Incoming::RequestBody(request, body) => drop(store.put(request, body).await?),
-            Incoming::Request(request) => match file_request(request.message()) {
-                Some(FileRequest::Get(name)) => drop(offer_file(request, &store.path_of(&name)?, &name).await?),
-                _ => {
+            Some(Incoming::RequestBody(request, body)) => drop(store.put(request, body).await?),
+            Some(Incoming::Request(request)) => {
+                if let Answered::Other(request) = store.answer(request).await? {
                     let message = request.message().clone();
                     request.reply(message).await?;
                 }
-            },
-            _ => {}
+            }
+            Some(_) => {}
+            None => return connection.close().await,
         }
     }
-    connection.close().await
 }
 
 /// Sends small messages and counts the replies that are not what they should be, and the octets there and back.
 async fn exchange(connection: &Connection, messages: u32) -> Result<(u32, u64), Error> {
     let mut workers = JoinSet::new();
+    let has_parts = connection.can(Capability::Parts);
     for worker in 0..IN_FLIGHT {
         let connection = connection.clone();
         workers.spawn(async move {
             let (mut wrong, mut octets) = (0, 0);
             let mut number = worker;
             while number < messages {
-                let message = small_message(number);
+                let message = small_message(number, has_parts);
                 octets += 2 * message.payload_len() as u64;
                 let reply = connection.request(message.clone()).await?;
                 wrong += u32::from(reply != message);
@@ -218,14 +282,18 @@ async fn exchange(connection: &Connection, messages: u32) -> Result<(u32, u64), 
 }
 
 /// A message that no other has: its number, and content of a size that changes from one to the next.
-fn small_message(number: u32) -> Message {
+fn small_message(number: u32, has_parts: bool) -> Message {
     let size = usize::try_from(number).ok().and_then(|at| SIZES.get(at % SIZES.len())).copied().unwrap_or_default();
     let octets = number.wrapping_mul(2_654_435_761).to_be_bytes();
-    Message::from(number.to_string()).with_part(octets.into_iter().cycle().take(size).collect::<Vec<u8>>())
+    let content: Vec<u8> = octets.into_iter().cycle().take(size).collect();
+    if has_parts {
+        return Message::from(number.to_string()).with_part(content);
+    }
+    Message::from([format!("{number} ").as_bytes(), &content].concat())
 }
 
 /// Everything that has to be the same.
-fn verdict(evidence: &Evidence) -> Result<(), String> {
+fn compare(evidence: &Evidence) -> Result<(), String> {
     let Evidence { wrong_replies, original, .. } = evidence;
     if *wrong_replies > 0 {
         return Err(format!("{wrong_replies} of {} replies were not what was sent", evidence.messages));
@@ -244,7 +312,8 @@ fn verdict(evidence: &Evidence) -> Result<(), String> {
     }
 }
 
-fn row(stack: String, played: Result<(Evidence, f64), String>) -> Row {
+fn row_from(stack: &str, played: Result<(Evidence, f64), String>, way: Option<&'static str>) -> Row {
+    let stack = stack.to_owned();
     match played {
         Ok((evidence, seconds)) => Row {
             stack,
@@ -252,9 +321,13 @@ fn row(stack: String, played: Result<(Evidence, f64), String>) -> Row {
             octets: evidence.message_octets + evidence.sent.len + evidence.fetched.len,
             seconds,
             sha256: evidence.on_disk.sha256.clone(),
-            verdict: verdict(&evidence),
+            verdict: compare(&evidence).map_or_else(Verdict::Failed, |()| Verdict::Ok),
+            way,
         },
-        Err(why) => Row { stack, messages: 0, octets: 0, seconds: 0.0, sha256: String::new(), verdict: Err(why) },
+        Err(why) => {
+            let verdict = Verdict::Failed(why);
+            Row { stack, messages: 0, octets: 0, seconds: 0.0, sha256: String::new(), verdict, way }
+        }
     }
 }
 
@@ -269,11 +342,13 @@ fn show(rows: &[Row], original: &FileMark, talk: &Talk) -> Result<(), Failure> {
     for row in rows {
         let rate = row.octets as f64 / row.seconds.max(1e-6) / f64::from(1 << 20);
         let result = match &row.verdict {
-            Ok(()) => talk.green("ok"),
-            Err(why) => format!("{} {why}", talk.red("FAILED")),
+            Verdict::Ok => talk.green("ok"),
+            Verdict::Failed(why) => format!("{} {why}", talk.red("FAILED")),
+            Verdict::Skipped(why) => format!("skipped: {why}"),
         };
+        let way = row.way.map_or_else(String::new, |way| format!(", {way}"));
         data_line(&format!(
-            "{:<10} {:>9} {:>11} {:>7.2}s {:>7.1} MiB/s  {result}",
+            "{:<10} {:>9} {:>11} {:>7.2}s {:>7.1} MiB/s  {result}{way}",
             row.stack,
             row.messages,
             human_octets(row.octets),
@@ -285,14 +360,14 @@ fn show(rows: &[Row], original: &FileMark, talk: &Talk) -> Result<(), Failure> {
 }
 
 fn show_json(rows: &[Row], original: &FileMark) -> Result<(), Failure> {
-    let all_ok = rows.iter().all(|row| row.verdict.is_ok());
+    let all_ok = !rows.iter().any(|row| row.verdict.is_failed());
     let stacks: Vec<_> = rows
         .iter()
         .map(|row| {
             json!({
                 "stack": row.stack, "messages": row.messages, "octets": row.octets, "seconds": row.seconds,
                 "octets_per_second": row.octets as f64 / row.seconds.max(1e-6), "sha256": row.sha256,
-                "result": if row.verdict.is_ok() { "ok" } else { "failed" }, "why": row.verdict.as_ref().err(),
+                "result": row.verdict.word(), "why": row.verdict.why(), "way": row.way,
             })
         })
         .collect();

@@ -8,7 +8,6 @@ use crate::parts::hex;
 use crate::talk::{Talk, data_line};
 use postroad::escape;
 use postroad::inspect::{End, InspectedSegment, InspectedUnit, Inspector};
-use postroad::url::Protocol;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Read};
@@ -31,7 +30,7 @@ fn run_units(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
         )
         .with_fix("leave them out, or add --protocol smp121"));
     }
-    let mut inspector = Inspector::new(Protocol::Smp);
+    let mut inspector = Inspector::new();
     match &verb.hex {
         Some(text) => {
             inspector.feed(&octets_of(text)?);

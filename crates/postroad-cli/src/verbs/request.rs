@@ -12,7 +12,12 @@ pub(crate) async fn run(verb: Request, talk: Talk) -> Result<(), Failure> {
     let message = parts::message(&verb.parts).await?;
     let connection = super::connect(&verb.url, ConnectOptions::new(), &talk).await?;
     let started = Instant::now();
-    let asked = connection.request_within(message, verb.timeout);
+    let asked = async {
+        match verb.timeout {
+            Some(timeout) => connection.request_within(message, timeout).await,
+            None => connection.request(message).await,
+        }
+    };
     let reply = talk.waiting(&format!("the reply of {}", connection.peer()), asked).await?;
     let seconds = started.elapsed().as_secs_f64();
     show(&reply, seconds, &verb, &talk)?;

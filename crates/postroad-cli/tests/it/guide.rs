@@ -11,6 +11,10 @@ fn free_port() -> u16 {
 
 /// Runs each `sh` block of a page in a folder of its own and compares its output with the `#=>` lines.
 fn check(page: &str) {
+    check_blocks(page, "```sh\n", ("7001", &free_port().to_string()));
+}
+
+fn check_blocks(page: &str, fence: &str, (shown, used): (&str, &str)) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide").join(page);
     let document = std::fs::read_to_string(path).unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_postroad")).parent().unwrap();
@@ -18,12 +22,11 @@ fn check(page: &str) {
         std::iter::once(binary.to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
     )
     .unwrap();
-    let blocks: Vec<&str> = document.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let blocks: Vec<&str> = document.split(fence).skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!blocks.is_empty(), "{page} has no blocks");
     for block in blocks {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port().to_string();
-        let script = block.replace("7001", &port);
+        let script = block.replace(shown, used);
         let expected: Vec<&str> = script.lines().filter_map(|line| line.strip_prefix("#=> ")).collect();
         assert!(!expected.is_empty(), "{page}: a block without an expected line:\n{block}");
         let output = Command::new("sh")
@@ -47,6 +50,17 @@ fn getting_started_is_as_it_says() {
 #[test]
 fn files_are_as_they_say() {
     check("files.md");
+}
+
+#[test]
+fn mailslots_are_as_they_say() {
+    check("mailslots.md");
+}
+
+#[test]
+fn mailslots_over_raw_ip_are_as_they_say() {
+    let Some(address) = crate::support::raw_address() else { return };
+    check_blocks("mailslots.md", "```bash\n", ("127.0.0.2", &address));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod copying;
 mod demo;
 mod guide;
 mod inspecting;
+mod mailslots;
 mod messages;
 mod papers;
 mod segments;

@@ -12,7 +12,9 @@ fn requests_are_echoed_over_every_stack_of_one_server() {
     let urls: Vec<&str> = stacks.serve.iter().map(String::as_str).collect();
     let server = Server::start(&urls, &["--echo"]);
     for url in connect_urls(&server, &stacks) {
-        assert_eq!(good(&["request", &url, "--part", "hello ", "--part", "world"]), "hello world", "{url}");
+        let parts = if url.starts_with("smp121") { vec!["hello world"] } else { vec!["hello ", "world"] };
+        let args: Vec<&str> = parts.into_iter().flat_map(|part| ["--part", part]).collect();
+        assert_eq!(good(&[&["request", &url], &args[..]].concat()), "hello world", "{url}");
         good(&["send", &url, "--part", "x", "--count", "100"]);
     }
 }

@@ -126,6 +126,18 @@ pub(crate) struct Stacks {
     pub(crate) connect_query: Vec<String>,
 }
 
+/// An address for a mailslot over raw IP, another one in each process: there are no ports to tell them apart. `None`, with
+/// a line that says so, where this process may not.
+pub(crate) fn raw_address() -> Option<String> {
+    let ip = postroad::url::Stack::ALL.into_iter().find(|stack| stack.to_string() == "smp121").unwrap();
+    if let Err(error) = ip.available() {
+        eprintln!("skipped: raw IP, {error}");
+        return None;
+    }
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Some(format!("127.122.{high}.{}", low.clamp(1, 254)))
+}
+
 /// Every stack that reaches another process, with certificates in `folder`.
 pub(crate) fn stacks(folder: &Path) -> Stacks {
     let certs = folder.join("certs");
@@ -133,16 +145,22 @@ pub(crate) fn stacks(folder: &Path) -> Stacks {
     good(&["cert", "--dir", certs]);
     let serve = format!("?cert={certs}/server.pem&key={certs}/server-key.pem");
     let connect = format!("?ca={certs}/ca.pem");
-    Stacks {
+    let mut stacks = Stacks {
         serve: vec![
             "smp+tcp://127.0.0.1:0".to_owned(),
             format!("smp+tls://127.0.0.1:0{serve}"),
             "smp+ws://127.0.0.1:0/path".to_owned(),
             format!("smp+wss://127.0.0.1:0/path{serve}"),
             format!("smp+unix://{}/s.sock", folder.to_str().unwrap()),
+            "smp121+udp://127.0.0.1:0/box".to_owned(),
         ],
-        connect_query: vec![String::new(), connect.clone(), String::new(), connect, String::new()],
+        connect_query: vec![String::new(), connect.clone(), String::new(), connect, String::new(), String::new()],
+    };
+    if let Some(address) = raw_address() {
+        stacks.serve.push(format!("smp121://{address}/box"));
+        stacks.connect_query.push(String::new());
     }
+    stacks
 }
 
 /// Where to connect to what `server` printed, stack by stack.

@@ -15,7 +15,11 @@ fn a_wrong_command_line_ends_with_2_and_a_hint() {
         (&["request", "localhost:7001"], "did you mean `smp+tcp://localhost:7001`?"),
         (&["send", "smp+tcp://h:1?hartbeat=1s"], "did you mean `heartbeat=`?"),
         (&["serve", "smp+tls://127.0.0.1:0", "--echo"], "postroad cert"),
-        (&["request", "smp121://h/printer"], "these exist"),
+        (&["request", "wrp+tcp://h:1"], "these exist"),
+        (&["request", "smp121://10.0.0.2:121/printer"], "IP protocol 121 has none"),
+        (&["request", "smp121://10.0.0.2"], "smp121://10.0.0.2/printer"),
+        (&["serve", "smp121+udp://127.0.0.1:0/x?bind=127.0.0.1", "--echo"], "`bind=` is for clients"),
+        (&["serve", "smp121+udp://127.0.0.1:0/x?segment=1", "--echo"], "556"),
         (&["bench", "smp+tcp://127.0.0.1:1", "--duration", "5"], "250ms"),
     ] {
         let error = bad(args, 2);
@@ -34,6 +38,12 @@ fn errors_say_what_why_and_how_to_go_on() {
         let object = json(&bad(&["request", url, "--part", "x", "--json"], 1));
         assert_eq!(object["schema"], "postroad-error/1");
         assert_eq!(object["error"]["kind"], "connect");
+    }
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("smp121+udp://127.0.0.1:{port}/x");
+    let error = bad(&["request", &url, "--part", "x"], 1);
+    for piece in ["error: ", "\n  why: nobody listens at the port", "\n  fix: start a server there", &url] {
+        assert!(error.contains(piece), "{piece:?}: {error}");
     }
 }
 

@@ -6,8 +6,10 @@ use wirekit::Reader;
 
 /// Room for the address of either family.
 pub(super) const NAME_LEN: usize = size_of::<libc::sockaddr_in6>();
-/// Room for the control messages of one datagram: at most a class and an IPv6 address, 24 and 40 octets.
+/// Room for the control messages of a datagram that is sent: at most a class and an IPv6 address, 24 and 40 octets.
 pub(super) const CONTROL_LEN: usize = 64;
+/// Room for those of one that came: where it was sent to, how it was joined, and some more that others may have asked for.
+pub(super) const CAME_CONTROL_LEN: usize = 128;
 /// The header of a control message: length, level, kind.
 const HEADER_LEN: usize = size_of::<libc::cmsghdr>();
 
@@ -151,7 +153,6 @@ pub(super) fn messages(bytes: &[u8]) -> impl Iterator<Item = (i32, i32, &[u8])> 
 }
 
 /// Where a datagram was sent to, and whether that is an address of this very host (or a multicast group).
-#[cfg(feature = "raw-ip")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) ip: IpAddr,
@@ -159,7 +160,6 @@ pub(super) struct Target {
 }
 
 /// What IP_PKTINFO or IPV6_PKTINFO say; `None` where neither is there.
-#[cfg(feature = "raw-ip")]
 pub(super) fn target(control: &[u8]) -> Option<Target> {
     messages(control).find_map(|(level, kind, data)| {
         let mut reader = Reader::new(data);
@@ -175,6 +175,15 @@ pub(super) fn target(control: &[u8]) -> Option<Target> {
             return Some(Target { ip, is_own: true });
         }
         None
+    })
+}
+
+/// The length of each datagram where several were joined into one message.
+#[cfg(feature = "udp")]
+pub(super) fn joined_len(control: &[u8]) -> Option<usize> {
+    messages(control).find_map(|(level, kind, data)| {
+        let len = i32::from_ne_bytes(Reader::new(data).array().ok()?);
+        ((level, kind) == (libc::SOL_UDP, libc::UDP_GRO)).then(|| usize::try_from(len).ok())?
     })
 }
 
@@ -224,7 +233,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "raw-ip")]
     #[test]
     fn a_broadcast_shows_in_the_address_an_answer_would_have() {
         let is_own = |local: [u8; 4], header: [u8; 4]| {
@@ -234,5 +242,17 @@ mod tests {
         };
         assert!(is_own([10, 0, 0, 2], [10, 0, 0, 2]));
         assert!(!is_own([10, 0, 0, 2], [10, 0, 0, 255]));
+    }
+
+    #[cfg(feature = "udp")]
+    #[test]
+    fn the_length_of_what_was_joined_is_found_behind_other_messages() {
+        let mut control = Control::new(IpAddr::from([10, 0, 0, 1]), None, 1);
+        assert_eq!(joined_len(&control.bytes[..control.len]), None);
+        control.push(libc::SOL_UDP, libc::UDP_GRO, &1200i32.to_ne_bytes());
+        assert_eq!(joined_len(&control.bytes[..control.len]), Some(1200));
+        let mut control = Control::EMPTY;
+        control.push(libc::SOL_UDP, libc::UDP_GRO, &(-1i32).to_ne_bytes());
+        assert_eq!(joined_len(&control.bytes[..control.len]), None);
     }
 }

@@ -4,8 +4,11 @@ mod control;
 mod path;
 #[cfg(feature = "raw-ip")]
 pub(crate) mod raw;
+mod receive;
 mod report;
 mod syscall;
+#[cfg(feature = "udp")]
+pub(crate) mod udp;
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,6 +31,15 @@ const ROUND_COUNT_MAX: usize = 16;
 const SEND_TRY_COUNT: usize = 4;
 /// How a receive ended: whether the socket was found empty.
 pub(crate) type IsDrained = bool;
+
+/// Asks for a receive buffer of `len` octets: past the system's limit where this process has `CAP_NET_ADMIN`, up to it
+/// otherwise.
+pub(crate) fn set_receive_buffer_len(socket: &Socket, len: usize) -> io::Result<()> {
+    match rustix::net::sockopt::set_socket_recv_buffer_size_force(socket, len) {
+        Ok(()) => Ok(()),
+        Err(_not_privileged) => socket.set_recv_buffer_size(len),
+    }
+}
 
 /// A socket that the runtime watches.
 ///
@@ -258,11 +270,4 @@ fn is_writable(socket: &Socket) -> bool {
     let mut asked = [PollFd::new(socket, PollFlags::OUT)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut asked, Some(&at_once)).is_err() || asked.iter().any(|asked| asked.revents().contains(PollFlags::OUT))
-}
-
-/// Options of a UDP socket, after those that quinn-udp sets: no time stamps, and nothing joined where `joins` is not set.
-#[cfg(feature = "udp")]
-pub(crate) fn set_udp_options(socket: &Socket, joins: bool) -> io::Result<()> {
-    syscall::set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0)?;
-    if joins { Ok(()) } else { syscall::set_option(socket, libc::SOL_UDP, libc::UDP_GRO, 0) }
 }

@@ -1,8 +1,8 @@
 //! What is peculiar to raw sockets: options, and the IPv4 header that comes with each datagram.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicUsize;
 
 use socket2::Socket;
 use wirekit::Reader;
@@ -10,21 +10,19 @@ use wirekit::datagram::{DropReason, ReceiveBatch};
 
 use super::IsDrained;
 use super::control;
-use super::syscall::{self, CALL_COUNT_MAX, Came};
-
-/// Datagrams that the first call of a receive asks for. One more than one: the same call then also shows that no more is
-/// there, and saves a second one.
-const EXPECTED_COUNT_MIN: usize = 2;
+use super::receive;
+use super::syscall::{self, Came};
 
 /// Header of IPv4 without options.
 const HEADER_LEN_MIN: usize = 20;
 
-/// Options of a raw socket of IPv6 (`on_v6`) or IPv4 besides those of every socket.
-pub(crate) fn set_options(socket: &Socket, on_v6: bool) -> io::Result<()> {
-    if !on_v6 {
-        return syscall::set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1);
+/// Options of a raw socket, to be bound to `local`, besides those of every socket.
+pub(crate) fn set_options(socket: &Socket, local: IpAddr) -> io::Result<()> {
+    let with_control = i32::from(local.is_unspecified());
+    if local.is_ipv4() {
+        return syscall::set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, with_control);
     }
-    syscall::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+    syscall::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, with_control)?;
     // No checksum by the kernel. It refuses that for ICMPv6 alone, whose checksum is the kernel's.
     match syscall::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM, -1) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
@@ -32,44 +30,34 @@ pub(crate) fn set_options(socket: &Socket, on_v6: bool) -> io::Result<()> {
     }
 }
 
-/// How many datagrams to ask for: few where few came last time, so that a single one costs little; many in a flood.
-pub(crate) fn next_expected(got: usize) -> usize {
-    got.saturating_mul(2).clamp(EXPECTED_COUNT_MIN, CALL_COUNT_MAX)
+/// What a receive has to know of the socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receiver {
+    /// Where the socket is bound, if at one address; it then gets nothing that was sent to another.
+    bound: Option<IpAddr>,
+    on_v6: bool,
 }
 
-/// Receives on a raw socket of IPv4 or IPv6: as much as waits and has room, beginning with a call for `expected`.
-/// Gives how many came, and whether no more waits.
-pub(crate) fn receive(
-    socket: &Socket,
-    batch: &mut ReceiveBatch,
-    expected: usize,
-    on_v6: bool,
-) -> io::Result<(usize, IsDrained)> {
-    let slot_count = batch.room().len() / batch.slot_len();
-    let each = if on_v6 { take_v6 } else { take_v4 };
-    let mut first = 0;
-    let mut ask = expected;
-    while first < slot_count {
-        let fd = socket.as_fd();
-        let (asked, result) = match ask {
-            0..=2 => (2, syscall::receive::<2>(fd, batch, first, each)),
-            3..=8 => (8, syscall::receive::<8>(fd, batch, first, each)),
-            _ => (CALL_COUNT_MAX, syscall::receive::<{ CALL_COUNT_MAX }>(fd, batch, first, each)),
-        };
-        match result {
-            Ok(count) => {
-                let had_room = slot_count - first >= asked;
-                first += count;
-                if count < asked {
-                    return Ok((first, had_room || first < slot_count));
-                }
-                ask = ask.saturating_mul(4);
-            }
-            Err(error) if first > 0 => return Ok((first, error.kind() == io::ErrorKind::WouldBlock)),
-            Err(error) => return Err(error),
+impl Receiver {
+    pub(crate) fn new(local: IpAddr) -> Self {
+        Self { bound: (!local.is_unspecified()).then_some(local), on_v6: local.is_ipv6() }
+    }
+
+    /// See [`receive::receive`].
+    pub(crate) fn receive(
+        self,
+        socket: &Socket,
+        batch: &mut ReceiveBatch,
+        expected: &AtomicUsize,
+    ) -> io::Result<IsDrained> {
+        let with_control = self.bound.is_none();
+        if self.on_v6 {
+            let each = |batch: &mut ReceiveBatch, came: &Came<'_>| take_v6(batch, came, self.bound);
+            receive::receive(socket, batch, expected, with_control, each)
+        } else {
+            receive::receive(socket, batch, expected, with_control, take_v4)
         }
     }
-    Ok((first, false))
 }
 
 fn take_v4(batch: &mut ReceiveBatch, came: &Came<'_>) {
@@ -87,15 +75,15 @@ fn take_v4(batch: &mut ReceiveBatch, came: &Came<'_>) {
     batch.push(source, Some(header.destination.into()), came.start.saturating_add(header.len)..end);
 }
 
-fn take_v6(batch: &mut ReceiveBatch, came: &Came<'_>) {
+fn take_v6(batch: &mut ReceiveBatch, came: &Came<'_>, bound: Option<IpAddr>) {
     if came.is_truncated {
         return batch.drop_one(DropReason::Truncated);
     }
     let Some(mut source) = control::address(came.name) else { return batch.drop_one(DropReason::Malformed) };
     source.set_port(0);
-    let target = control::target(came.control);
+    let destination = bound.or_else(|| control::target(came.control).map(|target| target.ip));
     let end = came.start.saturating_add(came.len);
-    batch.push(source, target.map(|target| target.ip), came.start..end);
+    batch.push(source, destination, came.start..end);
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -20,15 +20,11 @@ use std::ptr;
 use socket2::Socket;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use wirekit::datagram::Outgoing;
-#[cfg(feature = "raw-ip")]
-use wirekit::datagram::ReceiveBatch;
+use wirekit::datagram::{Outgoing, ReceiveBatch};
 
-#[cfg(feature = "raw-ip")]
-use super::control::{CONTROL_LEN, NAME_LEN};
-use super::control::{Control, Name};
+use super::control::{CAME_CONTROL_LEN, Control, NAME_LEN, Name};
 
-/// Datagrams that one call moves at most: 64. Bounds the stack that a call takes to 16 KiB.
+/// Datagrams that one call moves at most: 64. Bounds the stack that a call takes to 20 KiB.
 pub(super) const CALL_COUNT_MAX: usize = 64;
 
 /// Types that own one descriptor for as long as they live, and always the same.
@@ -65,7 +61,6 @@ pub(super) fn option(socket: &Socket, level: libc::c_int, name: libc::c_int) -> 
 }
 
 /// What the kernel tells about one received message.
-#[cfg(feature = "raw-ip")]
 pub(super) struct Came<'a> {
     /// Where in the room it begins.
     pub(super) start: usize,
@@ -83,7 +78,6 @@ fn blank() -> libc::msghdr {
 
 /// Receives into `N` slots of the room of `batch` at most, from slot `first` on, and hands each message to `each`, in order.
 /// Gives how many came. Never waits.
-#[cfg(feature = "raw-ip")]
 pub(super) fn receive<const N: usize>(
     socket: BorrowedFd<'_>,
     batch: &mut ReceiveBatch,
@@ -94,7 +88,7 @@ pub(super) fn receive<const N: usize>(
     let slot_len = batch.slot_len();
     let mut parts = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; N];
     let mut names = [[0u64; NAME_LEN.div_ceil(8)]; N];
-    let mut controls = [[0u64; CONTROL_LEN / 8]; N];
+    let mut controls = [[0u64; CAME_CONTROL_LEN / 8]; N];
     let mut headers = [libc::mmsghdr { msg_hdr: blank(), msg_len: 0 }; N];
     let mut count = 0;
     let slots = batch.room().chunks_exact_mut(slot_len).skip(first);
@@ -109,10 +103,10 @@ pub(super) fn receive<const N: usize>(
         header.msg_iov = ptr::from_mut(part);
         header.msg_iovlen = 1;
         header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = CONTROL_LEN as _;
+        header.msg_controllen = CAME_CONTROL_LEN as _;
         count += 1;
     }
-    let received = loop {
+    let received = again(|| {
         // SAFETY: the descriptor is open while it is borrowed. `count` is at most `N`, and the first `count` of `headers`
         // were filled above with pointers to one element each of `parts`, `names` and `controls`, and each part with
         // one slot of the room; the lengths given are at most those of what they point to. All of it is initialized,
@@ -126,16 +120,8 @@ pub(super) fn receive<const N: usize>(
                 ptr::null_mut::<libc::timespec>(),
             )
         };
-        match usize::try_from(result) {
-            Ok(received) => break received,
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    };
+        result as libc::ssize_t
+    })?;
     for (index, ((header, name), control)) in headers.iter().zip(&names).zip(&controls).take(received).enumerate() {
         let (name_len, control_len) = (header.msg_hdr.msg_namelen as usize, header.msg_hdr.msg_controllen as usize);
         let came = Came {
@@ -150,8 +136,89 @@ pub(super) fn receive<const N: usize>(
     Ok(received)
 }
 
+/// As [`receive`] for one message into slot `index`, without control messages unless `with_control`: several times cheaper
+/// than a call for several.
+pub(super) fn receive_one(
+    socket: BorrowedFd<'_>,
+    batch: &mut ReceiveBatch,
+    index: usize,
+    with_control: bool,
+    each: impl FnOnce(&mut ReceiveBatch, &Came<'_>),
+) -> io::Result<()> {
+    let slot_len = batch.slot_len();
+    let start = index * slot_len;
+    let mut name = [0u64; NAME_LEN.div_ceil(8)];
+    let mut control = [0u64; CAME_CONTROL_LEN / 8];
+    let Some(slot) = batch.room().get_mut(start..start + slot_len) else {
+        return Err(io::ErrorKind::WouldBlock.into());
+    };
+    let mut header = blank();
+    let mut part = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
+    header.msg_name = name.as_mut_ptr().cast();
+    header.msg_namelen = NAME_LEN as libc::socklen_t;
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = CAME_CONTROL_LEN as _;
+    // Asks for the full length of what does not fit.
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    let len = again(|| {
+        if with_control {
+            // SAFETY: the descriptor is open while it is borrowed. `header` points to `part`, `name` and `control` with at
+            // most their lengths, and `part` to the slot with its own; all are initialized, distinct, not touched by
+            // others meanwhile (locals, and a batch borrowed mutably), and outlive the call.
+            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) }
+        } else {
+            // SAFETY: as above; the kernel writes at most the slot's length, and at most `msg_namelen` octets of `name`.
+            unsafe {
+                libc::recvfrom(
+                    socket.as_raw_fd(),
+                    part.iov_base,
+                    part.iov_len,
+                    flags,
+                    header.msg_name.cast(),
+                    &raw mut header.msg_namelen,
+                )
+            }
+        }
+    })?;
+    let control_len = if with_control { header.msg_controllen as usize } else { 0 };
+    let came = Came {
+        start,
+        len: len.min(slot_len),
+        is_truncated: len > slot_len,
+        name: octets(&name).get(..header.msg_namelen as usize).unwrap_or_default(),
+        control: octets(&control).get(..control_len).unwrap_or_default(),
+    };
+    each(batch, &came);
+    Ok(())
+}
+
+/// Whether a message waits; `WouldBlock` where none does. Cheaper than to try and receive one.
+pub(super) fn peek(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
+    again(|| {
+        // SAFETY: the descriptor is open while it is borrowed; with a length of 0 and without addresses the kernel
+        // writes nothing.
+        unsafe { libc::recvfrom(socket.as_raw_fd(), ptr::null_mut(), 0, flags, ptr::null_mut(), ptr::null_mut()) }
+    })
+    .map(drop)
+}
+
+/// Repeats a call that a signal interrupted; its result, or the error that it left.
+fn again(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
+    loop {
+        if let Ok(result) = usize::try_from(call()) {
+            return Ok(result);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
 /// The same memory as octets.
-#[cfg(feature = "raw-ip")]
 fn octets(words: &[u64]) -> &[u8] {
     // SAFETY: the pointer and the length are those of an initialized slice, borrowed for as long as the result; an octet
     // needs no alignment, and every octet of a `u64` is a valid `u8`.
@@ -180,28 +247,14 @@ pub(super) fn receive_report(
     header.msg_iovlen = 1;
     header.msg_control = control.as_mut_ptr().cast();
     header.msg_controllen = size_of_val(control) as _;
-    loop {
+    let quoted_len = again(|| {
         // SAFETY: the descriptor is open while it is borrowed. `header` points to `part` and to `name` and `control` with
         // their own lengths, and `part` to `quoted` with its own; all are initialized, distinct, borrowed mutably by
         // this function, and outlive the call.
-        let result =
-            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
-        match usize::try_from(result) {
-            Ok(quoted_len) => {
-                return Ok(Report {
-                    quoted_len,
-                    name_len: header.msg_namelen as usize,
-                    control_len: header.msg_controllen as usize,
-                });
-            }
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
+        unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) }
+    })?;
+    let (name_len, control_len) = (header.msg_namelen as usize, header.msg_controllen as usize);
+    Ok(Report { quoted_len, name_len, control_len })
 }
 
 /// One datagram made ready for the kernel.
@@ -252,20 +305,28 @@ pub(super) fn send(socket: BorrowedFd<'_>, datagrams: &[Outgoing<'_>], on_v6: bo
 fn send_one(socket: BorrowedFd<'_>, datagram: &Outgoing<'_>, on_v6: bool) -> io::Result<()> {
     let mut prepared = Prepared::new(datagram, on_v6);
     let header = prepared.header();
-    loop {
-        // SAFETY: the descriptor is open while it is borrowed. `header` points into `prepared`, which is a local that
-        // stays where it is, and its part to the payload, borrowed by `datagram`; all lengths are theirs. The kernel
-        // only reads.
-        let result =
-            unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
-        if result >= 0 {
-            return Ok(());
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    again(|| {
+        if header.msg_controllen > 0 {
+            // SAFETY: the descriptor is open while it is borrowed. `header` points into `prepared`, which is a local that
+            // stays where it is, and its part to the payload, borrowed by `datagram`; all lengths are theirs. The
+            // kernel only reads.
+            unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, flags) }
+        } else {
+            // SAFETY: as above; the payload and the address with their own lengths, only read.
+            unsafe {
+                libc::sendto(
+                    socket.as_raw_fd(),
+                    datagram.payload.as_ptr().cast(),
+                    datagram.payload.len(),
+                    flags,
+                    header.msg_name.cast_const().cast(),
+                    header.msg_namelen,
+                )
+            }
         }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
+    })
+    .map(drop)
 }
 
 fn send_many(socket: BorrowedFd<'_>, datagrams: &[Outgoing<'_>], on_v6: bool) -> io::Result<usize> {
@@ -277,7 +338,7 @@ fn send_many(socket: BorrowedFd<'_>, datagrams: &[Outgoing<'_>], on_v6: bool) ->
         header.write(libc::mmsghdr { msg_hdr, msg_len: 0 });
         count += 1;
     }
-    loop {
+    again(|| {
         // SAFETY: the descriptor is open while it is borrowed. `count` headers were written above, at the front of
         // `headers`; each points into its element of `prepared`, a local that stays where it is and is not touched
         // between, and that to a payload borrowed by `datagrams`; all lengths are theirs. The kernel only writes
@@ -290,16 +351,8 @@ fn send_many(socket: BorrowedFd<'_>, datagrams: &[Outgoing<'_>], on_v6: bool) ->
                 (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
             )
         };
-        match usize::try_from(result) {
-            Ok(sent) => return Ok(sent),
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
+        result as libc::ssize_t
+    })
 }
 
 /// The descriptor of a watched socket.

@@ -20,18 +20,20 @@
 //! arrive so are taken apart here, and ICMP errors come as path errors with the destination that failed. Elsewhere
 //! there are no path errors, the class of service of a datagram is ignored, and the mtu of a path is not known.
 //!
-//! Datagrams to multicast and limited broadcast addresses, and from addresses or ports that cannot be answered, are
-//! dropped and counted. Broadcasts to a subnet are not told apart; bind to an address of the host to get none.
+//! Datagrams to broadcast and multicast addresses, and from addresses or ports that cannot be answered, are dropped and
+//! counted. On systems other than Linux broadcasts to a subnet are not told apart; bind to an address to get none.
 
 mod joined;
-mod taken;
-
+mod message;
 #[cfg(not(target_os = "linux"))]
 mod portable;
+#[cfg(not(target_os = "linux"))]
+mod taken;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(target_os = "linux")]
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 
 use quinn_udp::{UdpSockRef, UdpSocketState};
@@ -40,9 +42,11 @@ use wirekit::datagram::{DatagramSocket, Outgoing, ReceiveBatch, SendError};
 
 use crate::error::{CarrierError, ErrorKind};
 #[cfg(target_os = "linux")]
-use crate::sockets::{EventSocket, Probe};
+use crate::sockets::{EventSocket, Probe, udp::Receiver};
 #[cfg(not(target_os = "linux"))]
 use portable::{EventSocket, Probe};
+
+pub(crate) use message::Message;
 
 /// The header of UDP.
 const HEADER_LEN: usize = 8;
@@ -94,7 +98,8 @@ impl Config {
     }
 
     /// Memory for datagrams that wait to be received, in octets as the kernel counts (a small datagram takes some
-    /// hundred). The system gives at most its own limit (`net.core.rmem_max`). Default: the system's.
+    /// hundred). Without `CAP_NET_ADMIN` the system gives at most its own
+    /// limit (`net.core.rmem_max`). Default: the system's.
     #[must_use]
     pub const fn with_receive_buffer_len(mut self, len: Option<usize>) -> Self {
         self.receive_buffer_len = len;
@@ -153,6 +158,9 @@ impl Config {
             socket.bind_device(Some(device.as_bytes()))?;
         }
         if let Some(len) = self.receive_buffer_len {
+            #[cfg(target_os = "linux")]
+            crate::sockets::set_receive_buffer_len(&socket, len)?;
+            #[cfg(not(target_os = "linux"))]
             socket.set_recv_buffer_size(len)?;
         }
         if let Some(len) = self.send_buffer_len {
@@ -161,7 +169,7 @@ impl Config {
         socket.bind(&SockAddr::from(self.address))?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         #[cfg(target_os = "linux")]
-        crate::sockets::set_udp_options(&socket, self.offload)?;
+        crate::sockets::udp::set_options(&socket, self.address.ip(), self.offload)?;
         Ok((socket, state))
     }
 }
@@ -208,6 +216,9 @@ impl Opened {
             on_v6,
             joins_received,
             joiner: joins_sent.then(joined::Joiner::default),
+            #[cfg(target_os = "linux")]
+            receiver: Receiver::new(self.local.ip(), joins_received),
+            #[cfg(target_os = "linux")]
             expected: AtomicUsize::new(0),
         })
     }
@@ -223,7 +234,10 @@ pub struct Socket {
     on_v6: bool,
     joins_received: bool,
     joiner: Option<joined::Joiner>,
-    /// How many slots the next receive asks for first.
+    #[cfg(target_os = "linux")]
+    receiver: Receiver,
+    /// How many messages the last receive gave.
+    #[cfg(target_os = "linux")]
     expected: AtomicUsize,
 }
 
@@ -236,16 +250,6 @@ impl Socket {
         self.state
             .recv_buffer_size(UdpSockRef::from(self.events.socket()))
             .map_err(|error| CarrierError::io("read options of a UDP socket", error))
-    }
-
-    fn receive<S>(&self, socket: &S, batch: &mut ReceiveBatch) -> io::Result<bool>
-    where
-        for<'s> UdpSockRef<'s>: From<&'s S>,
-    {
-        let expected = self.expected.load(Ordering::Relaxed);
-        let (count, is_drained) = taken::receive(&self.state, socket, batch, expected)?;
-        self.expected.store(count.saturating_mul(2), Ordering::Relaxed);
-        Ok(is_drained)
     }
 
     /// Hands over datagrams that are not joined.
@@ -294,11 +298,21 @@ impl DatagramSocket for Socket {
     }
 
     fn poll_receive(&self, cx: &mut Context<'_>, batch: &mut ReceiveBatch) -> Poll<io::Result<()>> {
-        self.events.poll_receive(cx, batch, |socket, batch| self.receive(socket, batch))
+        self.events.poll_receive(cx, batch, |socket, batch| {
+            #[cfg(target_os = "linux")]
+            return self.receiver.receive(socket, batch, &self.expected);
+            #[cfg(not(target_os = "linux"))]
+            return taken::receive(&self.state, socket, batch);
+        })
     }
 
     fn try_receive(&self, batch: &mut ReceiveBatch) -> io::Result<usize> {
-        self.events.try_receive(batch, |socket, batch| self.receive(socket, batch))
+        self.events.try_receive(batch, |socket, batch| {
+            #[cfg(target_os = "linux")]
+            return self.receiver.receive(socket, batch, &self.expected);
+            #[cfg(not(target_os = "linux"))]
+            return taken::receive(&self.state, socket, batch);
+        })
     }
 
     fn try_send(&self, datagrams: &[Outgoing<'_>]) -> Result<usize, SendError> {

@@ -34,7 +34,7 @@ impl EventSocket {
         &self,
         cx: &mut Context<'_>,
         batch: &mut ReceiveBatch,
-        mut receive: impl FnMut(&UdpSocket, &mut ReceiveBatch) -> io::Result<bool>,
+        mut receive: impl FnMut(&UdpSocket, &mut ReceiveBatch) -> io::Result<()>,
     ) -> Poll<io::Result<()>> {
         let dropped = batch.dropped();
         for _ in 0..ROUND_COUNT_MAX {
@@ -52,11 +52,11 @@ impl EventSocket {
     pub(super) fn try_receive(
         &self,
         batch: &mut ReceiveBatch,
-        mut receive: impl FnMut(&UdpSocket, &mut ReceiveBatch) -> io::Result<bool>,
+        mut receive: impl FnMut(&UdpSocket, &mut ReceiveBatch) -> io::Result<()>,
     ) -> io::Result<usize> {
         batch.clear();
         match self.socket.try_io(Interest::READABLE, || receive(&self.socket, batch)) {
-            Ok(_) => Ok(batch.len()),
+            Ok(()) => Ok(batch.len()),
             // Windows says here that an earlier datagram found no port, and not of which destination.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
             Err(error) => Err(error),

@@ -1,11 +1,11 @@
 //! Captured packets to datagrams of protocol 121.
 
 use super::capture::CapturedPacket;
+use super::ip::{IpPacket, UDP};
 use core::fmt;
-use etherparse::{EtherType, IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket};
 use smp121::wire::layout::UDP_PORT;
 use smp121::wire::{PROTOCOL, PseudoHeader};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use wirekit::Reader;
 
 const UDP_HEADER_LEN: usize = 8;
@@ -90,79 +90,81 @@ impl Datagram<'_> {
 #[must_use]
 pub fn find<'a>(packet: &CapturedPacket<'a>) -> Found<'a> {
     let octets = packet.octets;
-    let sliced = match packet.link_type {
-        1 => LaxSlicedPacket::from_ethernet(octets).ok(),
-        101 | 228 | 229 => LaxSlicedPacket::from_ip(octets).ok(),
+    let link = match packet.link_type {
+        1 => ethernet(octets),
+        101 | 228 | 229 => Some(Link::Ip(octets)),
         // The address family in front has another number on each system; the IP version says as much.
-        0 | 108 => octets.get(4..).and_then(|ip| LaxSlicedPacket::from_ip(ip).ok()),
+        0 | 108 => octets.get(4..).map(Link::Ip),
         113 => cooked(octets, 14, 16),
         276 => cooked(octets, 0, 20),
         other => return Found::Unreadable(Unreadable::LinkType(other)),
     };
-    let Some(sliced) = sliced else { return Found::Unreadable(Unreadable::Header) };
-    match &sliced.net {
-        Some(LaxNetSlice::Ipv4(ip)) => {
-            let header = ip.header();
-            let ip_header_len = header.slice().len() + ip.extensions().auth.map_or(0, |auth| auth.slice().len());
-            let whole_len = usize::from(header.total_len()).saturating_sub(ip_header_len);
-            let offset = u32::from(header.fragments_offset().value()) * 8;
-            let (source, destination) = (header.source_addr().into(), header.destination_addr().into());
-            found(ip.payload(), whole_len, offset, source, destination)
+    let ip = match link {
+        Some(Link::Ip(octets)) => IpPacket::read(octets),
+        Some(Link::Other) => return Found::Other,
+        None => None,
+    };
+    ip.map_or(Found::Unreadable(Unreadable::Header), |ip| found(&ip))
+}
+
+/// What a link carries.
+enum Link<'a> {
+    Ip(&'a [u8]),
+    Other,
+}
+
+impl<'a> Link<'a> {
+    /// Behind the type of what follows; each VLAN is one such type more. `None` where that was not recorded whole.
+    fn typed(ether_type: u16, behind: &'a [u8]) -> Option<Self> {
+        let (mut ether_type, mut reader) = (ether_type, Reader::new(behind));
+        while let 0x8100 | 0x88a8 | 0x9100 = ether_type {
+            let _priority_and_number = reader.u16().ok()?;
+            ether_type = reader.u16().ok()?;
         }
-        Some(LaxNetSlice::Ipv6(ip)) => {
-            let header = ip.header();
-            let whole_len = usize::from(header.payload_length()).saturating_sub(ip.extensions().slice().len());
-            let offset = ip.extensions().clone().into_iter().find_map(|extension| match extension {
-                Ipv6ExtensionSlice::Fragment(fragment) => Some(u32::from(fragment.fragment_offset().value()) * 8),
-                _ => None,
-            });
-            let (source, destination) = (header.source_addr().into(), header.destination_addr().into());
-            found(ip.payload(), whole_len, offset.unwrap_or_default(), source, destination)
-        }
-        // A frame of something else, unless its type says IP.
-        None if sliced.stop_err.is_some() => Found::Unreadable(Unreadable::Header),
-        _ => Found::Other,
+        Some(match ether_type {
+            0x0800 | 0x86dd => Self::Ip(behind.get(reader.position()..)?),
+            _ => Self::Other,
+        })
     }
 }
 
-/// A Linux cooked capture: the type of what it carries at `type_at`, and that behind `header_len` octets.
-fn cooked(octets: &[u8], type_at: usize, header_len: usize) -> Option<LaxSlicedPacket<'_>> {
-    let ether_type = Reader::new(octets.get(type_at..)?).u16().ok()?;
-    Some(LaxSlicedPacket::from_ether_type(EtherType(ether_type), octets.get(header_len..)?))
+fn ethernet(octets: &[u8]) -> Option<Link<'_>> {
+    cooked(octets, 12, 14)
 }
 
-fn found<'a>(
-    payload: &LaxIpPayloadSlice<'a>,
-    whole_len: usize,
-    offset: u32,
-    source: IpAddr,
-    destination: IpAddr,
-) -> Found<'a> {
-    let is_ours = payload.ip_number == IpNumber(PROTOCOL);
-    let ports = udp_ports(payload, offset);
-    if !is_ours && !ports.is_some_and(|(source, destination)| source == UDP_PORT || destination == UDP_PORT) {
+/// The type of what is carried at `type_at`, and that behind `header_len` octets.
+fn cooked(octets: &[u8], type_at: usize, header_len: usize) -> Option<Link<'_>> {
+    let ether_type = Reader::new(octets.get(type_at..)?).u16().ok()?;
+    Link::typed(ether_type, octets.get(header_len..)?)
+}
+
+fn found<'a>(ip: &IpPacket<'a>) -> Found<'a> {
+    let ports = udp_ports(ip);
+    let is_our_port = ports.is_some_and(|(source, destination)| source == UDP_PORT || destination == UDP_PORT);
+    if ip.protocol != PROTOCOL && !is_our_port {
         return Found::Other;
     }
-    if payload.fragmented {
+    if let Some(offset) = ip.fragment {
         return Found::Unreadable(Unreadable::Fragment { offset });
     }
-    let whole_len = whole_len.max(payload.payload.len());
     let Some((source_port, destination_port)) = ports else {
-        let (source, destination) = (SocketAddr::new(source, 0), SocketAddr::new(destination, 0));
-        return Found::Datagram(Datagram { source, destination, is_udp: false, octets: payload.payload, whole_len });
+        let (source, destination) = (SocketAddr::new(ip.source, 0), SocketAddr::new(ip.destination, 0));
+        let (octets, whole_len) = (ip.payload, ip.whole_len);
+        return Found::Datagram(Datagram { source, destination, is_udp: false, octets, whole_len });
     };
-    let (source, destination) = (SocketAddr::new(source, source_port), SocketAddr::new(destination, destination_port));
-    udp(payload.payload, whole_len).map_or(Found::Unreadable(Unreadable::Header), |(octets, whole_len)| {
+    let source = SocketAddr::new(ip.source, source_port);
+    let destination = SocketAddr::new(ip.destination, destination_port);
+    udp(ip.payload, ip.whole_len).map_or(Found::Unreadable(Unreadable::Header), |(octets, whole_len)| {
         Found::Datagram(Datagram { source, destination, is_udp: true, octets, whole_len })
     })
 }
 
 /// The ports of UDP. Only the first fragment has them.
-fn udp_ports(payload: &LaxIpPayloadSlice<'_>, offset: u32) -> Option<(u16, u16)> {
-    if payload.ip_number != IpNumber::UDP || offset != 0 {
+fn udp_ports(ip: &IpPacket<'_>) -> Option<(u16, u16)> {
+    if ip.protocol != UDP || ip.fragment.is_some_and(|offset| offset > 0) {
         return None;
     }
-    let mut reader = Reader::new(payload.payload);
+    let mut reader = Reader::new(ip.payload);
     Some((reader.u16().ok()?, reader.u16().ok()?))
 }
 
@@ -171,6 +173,6 @@ fn udp(octets: &[u8], whole_len: usize) -> Option<(&[u8], usize)> {
     let length = usize::from(Reader::new(octets.get(4..)?).u16().ok()?);
     let carried = octets.get(UDP_HEADER_LEN..)?;
     let whole_len = if (UDP_HEADER_LEN..=whole_len).contains(&length) { length } else { whole_len };
-    let whole_len = whole_len - UDP_HEADER_LEN;
+    let whole_len = whole_len.checked_sub(UDP_HEADER_LEN)?;
     Some((carried.get(..whole_len).unwrap_or(carried), whole_len))
 }

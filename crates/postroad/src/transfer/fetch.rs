@@ -1,7 +1,9 @@
 //! Asking for a file, and giving one out.
 
+use super::arriving::receive_into;
 use super::header::Header;
-use super::{Existing, Outgoing, Progress, Transfer, receive_into, refuse_existing, shown};
+use super::{Existing, Outgoing, Progress, Transfer, refuse_existing, shown, slots};
+use crate::connection::Kind;
 use crate::{Connection, Error, ErrorKind, Reply, Request};
 use std::path::Path;
 
@@ -18,6 +20,9 @@ pub async fn fetch_file(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Transfer, Error> {
     refuse_existing(path, existing)?;
+    if let Kind::Mailslot(slot) = &connection.kind {
+        return slots::fetch_file(slot, name, path, existing, progress).await;
+    }
     let ask = Header::Get { name: name.to_owned() }.to_message();
     match connection.request_streaming(ask).await? {
         Reply::Body(body) => receive_into(body, path, existing, progress).await,
@@ -29,7 +34,8 @@ pub async fn fetch_file(
     }
 }
 
-/// Answers `request` with the file at `path`, as `name`.
+/// Answers `request` with the file at `path`, as `name`. A request to a mailslot is only the first of several: show those
+/// to [`Store::answer`](super::Store::answer).
 ///
 /// # Errors
 /// Why it was not sent; the peer has been told.

@@ -1,23 +1,28 @@
 //! Files as bodies: whole or not at all, checked by SHA-256, never in the place of another unless that was asked for.
 //!
 //! A sender asks with a body request whose head is JSON, `{"name":…,"len":…}`, content the file, trailer the SHA-256 in
-//! lower-case hex. A fetch asks with `{"get":…}` and gets a reply of the same form. `docs/guide/files.md` has the bytes.
+//! lower-case hex. A fetch asks with `{"get":…}` and gets a reply of the same form. To a mailslot, which has no bodies, the
+//! same JSON opens a transfer of several requests. `docs/guide/files.md` has the bytes.
 
+mod arriving;
 mod fetch;
 mod header;
 mod name;
+mod slots;
+mod steps;
 mod store;
 
 pub use fetch::{fetch_file, offer_file};
 pub use name::{NameError, safe_name};
-pub use store::{Store, send_file};
+pub use store::{Answered, Store, send_file};
 
-use crate::{Body, Error, ErrorKind, Message};
+use crate::{Error, ErrorKind, Message};
+use arriving::refuse_existing;
 use header::Header;
 use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 /// Octets read from a file at once.
 const CHUNK_LEN: usize = 64 * 1024;
@@ -83,111 +88,6 @@ fn shown(path: &Path) -> String {
     crate::escape::text(&path.to_string_lossy())
 }
 
-/// A file under another name until it is whole; removed if it never is.
-struct Unfinished {
-    path: PathBuf,
-    is_kept: bool,
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            // Nothing to do about a failure: the name says what it is.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Writes `body` beside `target` under another name, checks length and checksum, and then gives it the name.
-async fn receive_into(
-    mut body: Body,
-    target: &Path,
-    existing: Existing,
-    progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<Transfer, Error> {
-    let what = format!("could not receive `{}`", shown(target));
-    let Header::Put { name, len: total_len } = Header::parse(body.head())? else {
-        return Err(Error::new(ErrorKind::Protocol, what, "the peer answered with something that is no file"));
-    };
-    refuse_existing(target, existing)?;
-    let started = Instant::now();
-    let (mut unfinished, mut file) = create_beside(target).await?;
-    let (mut hasher, mut done_len) = (Sha256::new(), 0u64);
-    while let Some(piece) = body.next().await? {
-        done_len += piece.len() as u64;
-        if total_len.is_some_and(|total| done_len > total) {
-            break;
-        }
-        hasher.update(&piece);
-        file.write_all(&piece).await.map_err(|error| Error::file(what.clone(), error))?;
-        progress(Progress { done_len, total_len });
-    }
-    let sha256 = hex(&hasher.finalize());
-    if let Some(total) = total_len.filter(|total| *total != done_len) {
-        let why = format!("{total} octets were announced and {} came", amount(done_len, total));
-        return Err(Error::new(ErrorKind::Integrity, what, why).with_remedy("copy it again"));
-    }
-    if body.trailer() != Some(sha256.as_bytes()) {
-        let why = "the SHA-256 of what came is not the one that the sender gave";
-        return Err(Error::new(ErrorKind::Integrity, what, why).with_remedy("copy it again"));
-    }
-    file.sync_all().await.map_err(|error| Error::file(what.clone(), error))?;
-    drop(file);
-    give_name(&unfinished.path, target, existing).await?;
-    unfinished.is_kept = true;
-    Ok(Transfer { name, len: done_len, sha256, duration: started.elapsed() })
-}
-
-fn amount(done: u64, total: u64) -> String {
-    if done > total { "more".to_owned() } else { done.to_string() }
-}
-
-fn refuse_existing(target: &Path, existing: Existing) -> Result<(), Error> {
-    if existing == Existing::Keep && target.symlink_metadata().is_ok() {
-        let what = format!("could not receive `{}`", shown(target));
-        return Err(Error::new(ErrorKind::File, what, "there is a file of that name")
-            .with_remedy("choose another name, or allow it to be replaced (`--force`, of a server `--overwrite`)"));
-    }
-    Ok(())
-}
-
-async fn create_beside(target: &Path) -> Result<(Unfinished, tokio::fs::File), Error> {
-    let what = || format!("could not receive `{}`", shown(target));
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let process = std::process::id();
-    for attempt in 0..100u32 {
-        // A long name must not become too long for the file system by what is put around it.
-        let short: String = name.chars().take(32).collect();
-        let path = target.with_file_name(format!(".{short}.{process}-{attempt}.part"));
-        match tokio::fs::OpenOptions::new().write(true).create_new(true).open(&path).await {
-            Ok(file) => return Ok((Unfinished { path, is_kept: false }, file)),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                return Err(Error::file(what(), error).with_remedy("see whether the folder can be written to"));
-            }
-        }
-    }
-    let why = "a hundred unfinished files lie beside it";
-    Err(Error::new(ErrorKind::File, what(), why).with_remedy("remove the `.part` files that nobody writes any more"))
-}
-
-/// Linking fails where the name is taken, so a file that appeared meanwhile is safe too.
-async fn give_name(from: &Path, target: &Path, existing: Existing) -> Result<(), Error> {
-    let failed = |error: std::io::Error| Error::file(format!("could not name `{}`", shown(target)), error);
-    if existing == Existing::Replace {
-        return tokio::fs::rename(from, target).await.map_err(failed);
-    }
-    match tokio::fs::hard_link(from, target).await {
-        Ok(()) => tokio::fs::remove_file(from).await.map_err(failed),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => refuse_existing(target, existing),
-        // A file system without links: the look before the rename is all there is.
-        Err(_) => {
-            refuse_existing(target, existing)?;
-            tokio::fs::rename(from, target).await.map_err(failed)
-        }
-    }
-}
-
 /// A file on its way out.
 struct Outgoing {
     file: tokio::fs::File,
@@ -200,6 +100,10 @@ struct Outgoing {
 }
 
 impl Outgoing {
+    const fn progress(&self) -> Progress {
+        Progress { done_len: self.done_len, total_len: Some(self.len) }
+    }
+
     async fn open(path: &Path, name: &str) -> Result<Self, Error> {
         let failed = |error| Error::file(format!("could not read `{}`", shown(path)), error);
         let file = tokio::fs::File::open(path).await.map_err(failed)?;
@@ -225,9 +129,16 @@ impl Outgoing {
 
     /// The next piece of content; `None` at the end.
     async fn next(&mut self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Option<Vec<u8>>, Error> {
-        let mut chunk = Vec::with_capacity(CHUNK_LEN);
+        let chunk = self.next_of(CHUNK_LEN).await?;
+        progress(self.progress());
+        Ok((!chunk.is_empty()).then_some(chunk))
+    }
+
+    /// The next piece of content, of `len` octets at most; empty at the end.
+    async fn next_of(&mut self, len: usize) -> Result<Vec<u8>, Error> {
+        let mut chunk = Vec::with_capacity(len);
         let what = || format!("could not read `{}`", self.path);
-        let limit = CHUNK_LEN as u64;
+        let limit = len as u64;
         (&mut self.file).take(limit).read_to_end(&mut chunk).await.map_err(|error| Error::file(what(), error))?;
         self.done_len += chunk.len() as u64;
         if self.done_len > self.len || (chunk.is_empty() && self.done_len < self.len) {
@@ -235,8 +146,18 @@ impl Outgoing {
             return Err(Error::new(ErrorKind::File, what(), why).with_remedy("copy it when nobody writes to it"));
         }
         self.hasher.update(&chunk);
-        progress(Progress { done_len: self.done_len, total_len: Some(self.len) });
-        Ok((!chunk.is_empty()).then_some(chunk))
+        Ok(chunk)
+    }
+
+    /// Content that was given out before, once more.
+    async fn again(&mut self, at: u64, len: usize) -> Result<Vec<u8>, Error> {
+        let failed = |error| Error::file(format!("could not read `{}`", self.path), error);
+        self.file.seek(std::io::SeekFrom::Start(at)).await.map_err(failed)?;
+        let mut chunk = Vec::with_capacity(len);
+        let limit = (len as u64).min(self.done_len.saturating_sub(at));
+        (&mut self.file).take(limit).read_to_end(&mut chunk).await.map_err(failed)?;
+        self.file.seek(std::io::SeekFrom::Start(self.done_len)).await.map_err(failed)?;
+        Ok(chunk)
     }
 
     fn finish(self) -> Transfer {

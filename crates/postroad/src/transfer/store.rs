@@ -1,8 +1,12 @@
 //! Sending a file to a store, and the store.
 
+use super::arriving::receive_into;
 use super::header::Header;
-use super::{Existing, Outgoing, Progress, Transfer, name, receive_into, shown};
+use super::steps::{Step, Transfers};
+use super::{Existing, FileRequest, Outgoing, Progress, Transfer, file_request, name, offer_file, slots};
+use crate::connection::Kind;
 use crate::{Body, Connection, Error, ErrorKind, Message, Request};
+use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,6 +24,9 @@ pub async fn send_file(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Transfer, Error> {
     let mut file = Outgoing::open(path, name).await?;
+    if let Kind::Mailslot(slot) = &connection.kind {
+        return slots::send_file(slot, file, progress).await;
+    }
     let mut upload = connection.open_request(file.header()).await?;
     while let Some(chunk) = file.next(progress).await? {
         upload.write(chunk).await?;
@@ -27,12 +34,35 @@ pub async fn send_file(
     let transfer = file.finish();
     let reply = upload.finish(transfer.sha256.clone()).await?;
     let stored = (reply.text(0), reply.text(1).and_then(|len| len.parse().ok()));
-    if stored != (Some(transfer.sha256.as_str()), Some(transfer.len)) {
-        let what = format!("could not copy `{}` to {}", shown(path), connection.peer());
-        let why = "what the peer has is not what was sent: its SHA-256 or length is another";
-        return Err(Error::new(ErrorKind::Integrity, what, why).with_remedy("copy it again"));
+    check_stored(transfer, stored, connection.peer())
+}
+
+/// The transfer, where the peer has what was sent.
+pub(super) fn check_stored(
+    transfer: Transfer,
+    stored: (Option<&str>, Option<u64>),
+    peer: &str,
+) -> Result<Transfer, Error> {
+    if stored == (Some(transfer.sha256.as_str()), Some(transfer.len)) {
+        return Ok(transfer);
     }
-    Ok(transfer)
+    let what = format!("could not copy `{}` to {peer}", crate::escape::text(&transfer.name));
+    let why = "what the peer has is not what was sent: its SHA-256 or length is another";
+    Err(Error::new(ErrorKind::Integrity, what, why).with_remedy("copy it again"))
+}
+
+/// What became of a request that a [`Store`] was shown.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Answered {
+    /// A file has come, and has its name.
+    Stored(Transfer),
+    /// A file was given out, and the peer has it whole.
+    GaveOut(Transfer),
+    /// One of the requests that a transfer from or to a mailslot has; more will come.
+    Step,
+    /// It has nothing to do with files, and is still to be answered.
+    Other(Request),
 }
 
 /// A folder that takes files from peers. Cheap to clone.
@@ -45,17 +75,20 @@ pub struct Store {
     existing: Existing,
     /// Names that are being written.
     busy: Arc<Mutex<HashSet<String>>>,
+    /// Transfers of several requests.
+    transfers: Arc<Transfers>,
 }
 
 /// A name that is being written; free again when it is dropped.
-struct Busy<'a> {
-    store: &'a Store,
+#[derive(Debug)]
+pub(super) struct Busy {
+    names: Arc<Mutex<HashSet<String>>>,
     name: String,
 }
 
-impl Drop for Busy<'_> {
+impl Drop for Busy {
     fn drop(&mut self) {
-        self.store.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 
@@ -63,7 +96,7 @@ impl Store {
     /// A store in `folder`, which must be there.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>, existing: Existing) -> Self {
-        Self { folder: Arc::new(folder.into()), existing, busy: Arc::default() }
+        Self { folder: Arc::new(folder.into()), existing, busy: Arc::default(), transfers: Arc::default() }
     }
 
     /// Takes the file that comes as the body of `request`, and answers it.
@@ -71,7 +104,13 @@ impl Store {
     /// # Errors
     /// Why the file was not taken; the peer has been told.
     pub async fn put(&self, request: Request, body: Body) -> Result<Transfer, Error> {
-        let received = match self.claim(request.message()) {
+        let claimed = Header::parse(request.message()).and_then(|header| match header {
+            Header::Put { name, .. } => self.claim(&name),
+            Header::Get { .. } => {
+                Err(Error::new(ErrorKind::Protocol, "could not take a file", "the request asks for one instead"))
+            }
+        });
+        let received = match claimed {
             Ok((target, busy)) => {
                 let received = receive_into(body, &target, self.existing, &mut |_| {}).await;
                 drop(busy);
@@ -93,18 +132,70 @@ impl Store {
         }
     }
 
-    fn claim(&self, head: &Message) -> Result<(PathBuf, Busy<'_>), Error> {
-        let Header::Put { name, .. } = Header::parse(head)? else {
-            return Err(Error::new(ErrorKind::Protocol, "could not take a file", "the request asks for one instead"));
+    /// Answers a request without a body that may be about files: gives out the file that it asks for, or does one step of
+    /// a transfer to or from a mailslot.
+    ///
+    /// A mailslot has no bodies, so a file takes several requests. What a transfer needs between them is in the store and
+    /// its clones: 64 transfers at most, each until nothing was heard of it for 30 s.
+    ///
+    /// # Errors
+    /// Why it was not done; the peer has been told.
+    pub async fn answer(&self, request: Request) -> Result<Answered, Error> {
+        let (message, asked) = match request.into_asked() {
+            Ok(parts) => parts,
+            Err(request) => return self.answer_framed(request).await,
         };
-        let what = || format!("could not take a file called `{}`", crate::escape::text(&name));
-        let target = self.folder.join(self.checked(&name)?);
+        let step = match Step::parse(message.get(0).unwrap_or(&Bytes::new())) {
+            Ok(Some(step)) => step,
+            Ok(None) => return Ok(Answered::Other(Request::of_mailslot(message, asked))),
+            Err(why) => {
+                let error = Error::new(ErrorKind::Protocol, format!("could not serve {}", asked.peer()), why);
+                let _void = asked.refuse(why);
+                return Err(error);
+            }
+        };
+        match self.transfers.step(self, &asked.peer(), step).await {
+            Ok((reply, answered)) => asked.reply_octets(reply).map(|()| answered),
+            Err(error) => {
+                // Which files there are and why they cannot be read is not told: peers need not know more.
+                let words = if error.kind() == ErrorKind::File && error.remedy().is_empty() {
+                    "there is no such file, or it could not be read or written"
+                } else {
+                    error.why()
+                };
+                let _void = asked.refuse(words);
+                Err(error)
+            }
+        }
+    }
+
+    async fn answer_framed(&self, request: Request) -> Result<Answered, Error> {
+        let Some(FileRequest::Get(name)) = file_request(request.message()) else {
+            return Ok(Answered::Other(request));
+        };
+        match self.path_of(&name) {
+            Ok(path) => offer_file(request, &path, &name).await.map(Answered::GaveOut),
+            Err(error) => {
+                let _gone = request.refuse(error.why()).await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) const fn existing(&self) -> Existing {
+        self.existing
+    }
+
+    /// Where a file of this name goes; nobody else may write it meanwhile.
+    pub(super) fn claim(&self, name: &str) -> Result<(PathBuf, Busy), Error> {
+        let what = || format!("could not take a file called `{}`", crate::escape::text(name));
+        let target = self.folder.join(self.checked(name)?);
         super::refuse_existing(&target, self.existing)?;
-        if !self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
+        if !self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
             return Err(Error::new(ErrorKind::File, what(), "a file of that name is being written")
                 .with_remedy("wait for the other one, or choose another name"));
         }
-        Ok((target, Busy { store: self, name }))
+        Ok((target, Busy { names: Arc::clone(&self.busy), name: name.to_owned() }))
     }
 
     fn checked<'n>(&self, name: &'n str) -> Result<&'n str, Error> {

@@ -72,13 +72,19 @@ pub enum UrlErrorKind {
     NoPort,
     /// A port that is no number from 0 to 65,535.
     Port(String),
+    /// A port where the carrier has none.
+    PortOnIp(String),
     /// A path where the carrier has none.
     Path(String),
+    /// A host and no mailslot.
+    NoMailslot,
+    /// A mailslot name that is too long or has a NUL in it; its length in octets.
+    MailslotName(usize),
     /// A `%` without two hex digits, or octets that are no text where text is needed.
     Percent,
     /// An option that is none.
     UnknownOption(String),
-    /// An option that another carrier has.
+    /// An option that other stacks have.
     OptionElsewhere(&'static str),
     /// An option given twice.
     OptionTwice(&'static str),
@@ -106,10 +112,15 @@ impl fmt::Display for UrlErrorKind {
             Self::Host(host) => write!(f, "{} is no host", shown(host)),
             Self::NoPort => f.write_str("no port"),
             Self::Port(port) => write!(f, "{} is no port", shown(port)),
+            Self::PortOnIp(port) => {
+                write!(f, "the port {}: IP protocol 121 has none, since a mailslot's name does their work", shown(port))
+            }
+            Self::NoMailslot => f.write_str("no mailslot is named behind the host"),
+            Self::MailslotName(len) => write!(f, "a mailslot name of {len} octets that cannot be"),
             Self::Path(path) => write!(f, "the path {}, which this carrier cannot have", shown(path)),
             Self::Percent => f.write_str("a `%` that two hex digits of readable text do not follow"),
             Self::UnknownOption(option) => write!(f, "unknown option {}", shown(option)),
-            Self::OptionElsewhere(option) => write!(f, "the option `{option}` does not go with this carrier"),
+            Self::OptionElsewhere(option) => write!(f, "the option `{option}` does not go with this stack"),
             Self::OptionTwice(option) => write!(f, "the option `{option}` is there twice"),
             Self::OptionValue { option, value } => write!(f, "{} is no value of `{option}`", shown(value)),
         }

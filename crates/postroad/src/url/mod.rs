@@ -1,10 +1,10 @@
-//! URLs that name a stack: `PROTOCOL[+PROTOCOL...]+TRANSPORT://AUTHORITY[/PATH][?option=value...]`.
+//! URLs that name a stack: `PROTOCOL[+PROTOCOL...][+TRANSPORT]://AUTHORITY[/PATH][?option=value...]`.
 //!
 //! ```
 //! use postroad::Url;
 //!
 //! let url: Url = "smp+tls://relay.example:7001?ca=ca.pem&heartbeat=10s".parse()?;
-//! assert_eq!(url.stack(), "smp+tls");
+//! assert_eq!(url.stack().to_string(), "smp+tls");
 //! assert_eq!(url.to_string(), "smp+tls://relay.example:7001?heartbeat=10s&ca=ca.pem");
 //!
 //! let error = "smp+tsl://relay.example:7001".parse::<Url>().unwrap_err();
@@ -16,93 +16,18 @@ mod error;
 mod options;
 mod parse;
 mod percent;
+mod stack;
 #[cfg(test)]
 mod tests;
 
 pub use error::{UrlError, UrlErrorKind};
-pub use options::{Interval, Mode, UrlOptions};
+pub use options::{Interval, Mode, Profile, UrlOptions};
+pub use stack::{Protocol, Stack, Transport};
 
 use core::fmt;
 use core::str::FromStr;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-
-/// A message protocol that a URL can name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// The Streaming Message Protocol, `smp`.
-    Smp,
-}
-
-impl Protocol {
-    pub(crate) const ALL: [Self; 1] = [Self::Smp];
-
-    /// The word for it in a URL.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Smp => "smp",
-        }
-    }
-}
-
-/// The carrier at the bottom of a stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Transport {
-    /// A TCP connection, in the clear.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-    /// A WebSocket, in the clear.
-    Ws,
-    /// A WebSocket over TLS.
-    Wss,
-    /// A Unix socket.
-    Unix,
-    /// Memory of this process.
-    Mem,
-}
-
-impl Transport {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Tcp, Self::Tls, Self::Ws, Self::Wss, Self::Unix, Self::Mem];
-
-    /// The word for it in a URL.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Ws => "ws",
-            Self::Wss => "wss",
-            Self::Unix => "unix",
-            Self::Mem => "mem",
-        }
-    }
-
-    /// True where certificates are in play.
-    #[must_use]
-    pub const fn is_tls(self) -> bool {
-        matches!(self, Self::Tls | Self::Wss)
-    }
-
-    /// True for WebSockets.
-    #[must_use]
-    pub const fn is_ws(self) -> bool {
-        matches!(self, Self::Ws | Self::Wss)
-    }
-
-    /// The port where a URL names none.
-    const fn default_port(self) -> Option<u16> {
-        match self {
-            Self::Ws => Some(80),
-            Self::Wss => Some(443),
-            _ => None,
-        }
-    }
-}
 
 /// The host of a network address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -141,6 +66,24 @@ pub enum Address {
     Path(PathBuf),
     /// The name of a listener in this process.
     Name(String),
+    /// A mailslot.
+    Mailslot {
+        /// Who has it.
+        node: Node,
+        /// Its name, percent-decoded: 1 to 255 octets, none of them NUL. Text as a rule, but the protocol does not ask for it.
+        name: Vec<u8>,
+    },
+}
+
+/// Who has mailslots.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// A host, by IP protocol 121: there are no ports.
+    Ip(Host),
+    /// A host and a UDP port; 0 lets the system choose one for a listener.
+    Udp(Host, u16),
+    /// An endpoint in this process, by its name.
+    Memory(String),
 }
 
 /// Where to connect or listen, and what to speak there.
@@ -148,8 +91,7 @@ pub enum Address {
 /// The text form is canonical: [`Display`](fmt::Display) of a parsed URL parses to an equal one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Url {
-    pub(crate) protocol: Protocol,
-    pub(crate) transport: Transport,
+    pub(crate) stack: Stack,
     pub(crate) address: Address,
     pub(crate) options: UrlOptions,
 }
@@ -158,13 +100,13 @@ impl Url {
     /// The outermost protocol.
     #[must_use]
     pub const fn protocol(&self) -> Protocol {
-        self.protocol
+        self.stack.protocol()
     }
 
     /// The carrier.
     #[must_use]
     pub const fn transport(&self) -> Transport {
-        self.transport
+        self.stack.transport()
     }
 
     /// Where the other end is.
@@ -179,17 +121,17 @@ impl Url {
         &self.options
     }
 
-    /// The words in front of `://`, as in `smp+tcp`.
+    /// Protocol and carrier: the words in front of `://`, as in `smp+tcp`.
     #[must_use]
-    pub fn stack(&self) -> String {
-        format!("{}+{}", self.protocol.word(), self.transport.word())
+    pub const fn stack(&self) -> Stack {
+        self.stack
     }
 
     /// The port, where the address has one.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
         match &self.address {
-            Address::Network { port, .. } => Some(*port),
+            Address::Network { port, .. } | Address::Mailslot { node: Node::Udp(_, port), .. } => Some(*port),
             _ => None,
         }
     }
@@ -203,6 +145,15 @@ impl Url {
         }
     }
 
+    /// The name of a mailslot.
+    #[must_use]
+    pub fn mailslot(&self) -> Option<&[u8]> {
+        match &self.address {
+            Address::Mailslot { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
     /// The same URL without its options: what to show a peer, since options name files of this machine.
     #[must_use]
     pub fn without_options(mut self) -> Self {
@@ -212,7 +163,7 @@ impl Url {
 
     /// The same URL with another port, where the address has one.
     pub(crate) fn with_port(mut self, new: u16) -> Self {
-        if let Address::Network { port, .. } = &mut self.address {
+        if let Address::Network { port, .. } | Address::Mailslot { node: Node::Udp(_, port), .. } = &mut self.address {
             *port = new;
         }
         self
@@ -261,20 +212,32 @@ impl TryFrom<&Url> for Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+{}://", self.protocol.word(), self.transport.word())?;
+        write!(f, "{}://", self.stack)?;
         match &self.address {
             Address::Network { host, port, path } => {
-                write!(f, "{host}")?;
-                if self.transport.default_port() != Some(*port) {
-                    write!(f, ":{port}")?;
-                }
+                self.fmt_host(f, host, *port)?;
                 if path != "/" {
                     f.write_str(path)?;
                 }
             }
             Address::Path(path) => percent::encode(f, percent::path_octets(path), percent::Keep::Path)?,
             Address::Name(name) => percent::encode(f, name.as_bytes(), percent::Keep::Name)?,
+            Address::Mailslot { node, name } => {
+                match node {
+                    Node::Ip(host) => write!(f, "{host}")?,
+                    Node::Udp(host, port) => self.fmt_host(f, host, *port)?,
+                    Node::Memory(endpoint) => percent::encode(f, endpoint.as_bytes(), percent::Keep::Name)?,
+                }
+                f.write_str("/")?;
+                percent::encode(f, name, percent::Keep::Path)?;
+            }
         }
         self.options.fmt(f)
+    }
+}
+
+impl Url {
+    fn fmt_host(&self, f: &mut fmt::Formatter<'_>, host: &Host, port: u16) -> fmt::Result {
+        if self.stack.default_port() == Some(port) { write!(f, "{host}") } else { write!(f, "{host}:{port}") }
     }
 }

@@ -1,8 +1,9 @@
 //! What stands behind the `?`.
 
 use super::percent::{self, Keep};
-use super::{Transport, percent::path_from};
+use super::{Protocol, Stack, Transport, percent::path_from};
 use core::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,28 @@ impl Mode {
     }
 }
 
+/// How the peers of a mailslot endpoint are treated: which implementation they are taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// Peers that follow the source.
+    #[default]
+    Spec,
+    /// RDOS: messages of one segment, and patience.
+    Rdos,
+}
+
+impl Profile {
+    const WORDS: [(&'static str, Self); 2] = [("spec", Self::Spec), ("rdos", Self::Rdos)];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Spec => "spec",
+            Self::Rdos => "rdos",
+        }
+    }
+}
+
 /// The options of a URL, each `None` where the URL does not have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -51,6 +74,20 @@ pub struct UrlOptions {
     pub peer_timeout: Option<Interval>,
     /// `connect_timeout=5s`: for look-up, connection and handshakes together.
     pub connect_timeout: Option<Interval>,
+    /// `request_timeout=30s` or `request_timeout=off`: how long a request waits for its reply.
+    pub request_timeout: Option<Interval>,
+    /// `profile=spec|rdos`: how the peers of a mailslot endpoint are treated.
+    pub profile: Option<Profile>,
+    /// `busy=on|off`: whether a peer that asks again is told that its request is at work.
+    pub busy: Option<bool>,
+    /// `max_size=`: the longest request that a mailslot takes, of a listener; the longest reply that is taken, of a client.
+    pub max_size: Option<usize>,
+    /// `segment=`: the longest segment in octets, without what IP and UDP put in front.
+    pub segment: Option<usize>,
+    /// `bind=ADDRESS`: the address of this host that a client speaks from.
+    pub bind: Option<IpAddr>,
+    /// `dscp=0` to `dscp=63`: the class of service of requests, or of a listener's replies.
+    pub dscp: Option<u8>,
     /// `ca=FILE`: the authorities that the server's certificate must come from, instead of the platform's.
     pub ca: Option<PathBuf>,
     /// `cert=FILE`: one's own certificate chain.
@@ -89,7 +126,7 @@ impl Interval {
 pub(super) struct Spec {
     pub(super) name: &'static str,
     pub(super) example: &'static str,
-    pub(super) goes_with: fn(Transport) -> bool,
+    pub(super) goes_with: fn(Stack) -> bool,
     /// Takes the percent-decoded value; `None` where the option cannot have it.
     pub(super) set: fn(&mut UrlOptions, Vec<u8>) -> Option<()>,
     get: for<'a> fn(&'a UrlOptions) -> Option<Shown<'a>>,
@@ -101,47 +138,48 @@ enum Shown<'a> {
     Path(&'a Path),
     Count(usize),
     Interval(Interval),
+    Ip(IpAddr),
 }
 
-const ANY: fn(Transport) -> bool = |_| true;
+const ANY: fn(Stack) -> bool = |_| true;
+const SMP: fn(Stack) -> bool = |stack| matches!(stack.protocol(), Protocol::Smp);
+const SMP121: fn(Stack) -> bool = |stack| matches!(stack.protocol(), Protocol::Smp121);
+const TLS: fn(Stack) -> bool = |stack| stack.transport().is_tls();
+const WS: fn(Stack) -> bool = |stack| stack.transport().is_ws();
 
-pub(super) const SPECS: [Spec; 12] = [
+pub(super) const SPECS: [Spec; 19] = [
     Spec {
         name: "mode",
         example: "strict, lenient, node-1.0 or node-1.1",
-        goes_with: ANY,
-        set: |options, value| {
-            let value = text(value)?;
-            let found = Mode::WORDS.iter().find(|(word, _)| *word == value);
-            found.map(|(_, mode)| options.mode = Some(*mode))
-        },
+        goes_with: SMP,
+        set: |options, value| word(&Mode::WORDS, value).map(|mode| options.mode = Some(mode)),
         get: |options| options.mode.map(|mode| Shown::Text(mode.word())),
     },
     Spec {
         name: "max_message_size",
         example: "octets, as in 1493 or 64KiB",
-        goes_with: ANY,
+        goes_with: SMP,
         set: |options, value| count(value).map(|count| options.max_message_size = Some(count)),
         get: |options| options.max_message_size.map(Shown::Count),
     },
     Spec {
         name: "message_len_max",
         example: "octets, as in 16MiB",
-        goes_with: ANY,
+        goes_with: SMP,
         set: |options, value| count(value).map(|count| options.message_len_max = Some(count)),
         get: |options| options.message_len_max.map(Shown::Count),
     },
     Spec {
         name: "heartbeat",
         example: "a time as in 10s or 500ms, or off",
-        goes_with: ANY,
+        goes_with: SMP,
         set: |options, value| interval(value).map(|interval| options.heartbeat = Some(interval)),
         get: |options| options.heartbeat.map(Shown::Interval),
     },
     Spec {
         name: "peer_timeout",
         example: "a time as in 60s, or off",
-        goes_with: ANY,
+        goes_with: SMP,
         set: |options, value| interval(value).map(|interval| options.peer_timeout = Some(interval)),
         get: |options| options.peer_timeout.map(Shown::Interval),
     },
@@ -153,44 +191,93 @@ pub(super) const SPECS: [Spec; 12] = [
         get: |options| options.connect_timeout.map(Shown::Interval),
     },
     Spec {
+        name: "request_timeout",
+        example: "a time as in 30s, or off",
+        goes_with: ANY,
+        set: |options, value| interval(value).map(|interval| options.request_timeout = Some(interval)),
+        get: |options| options.request_timeout.map(Shown::Interval),
+    },
+    Spec {
+        name: "profile",
+        example: "spec or rdos",
+        goes_with: SMP121,
+        set: |options, value| word(&Profile::WORDS, value).map(|profile| options.profile = Some(profile)),
+        get: |options| options.profile.map(|profile| Shown::Text(profile.word())),
+    },
+    Spec {
+        name: "busy",
+        example: "on or off",
+        goes_with: SMP121,
+        set: |options, value| word(&SWITCH, value).map(|on| options.busy = Some(on)),
+        get: |options| options.busy.map(|on| Shown::Text(if on { "on" } else { "off" })),
+    },
+    Spec {
+        name: "max_size",
+        example: "octets, as in 64000 or 1MiB",
+        goes_with: SMP121,
+        set: |options, value| count(value).map(|count| options.max_size = Some(count)),
+        get: |options| options.max_size.map(Shown::Count),
+    },
+    Spec {
+        name: "segment",
+        example: "octets, 556 to 65515",
+        goes_with: SMP121,
+        set: |options, value| count(value).map(|count| options.segment = Some(count)),
+        get: |options| options.segment.map(Shown::Count),
+    },
+    Spec {
+        name: "bind",
+        example: "an IP address of this host, as in 10.0.0.1",
+        goes_with: |stack| SMP121(stack) && !matches!(stack.transport(), Transport::Mem),
+        set: |options, value| text(value)?.parse().ok().map(|ip| options.bind = Some(ip)),
+        get: |options| options.bind.map(Shown::Ip),
+    },
+    Spec {
+        name: "dscp",
+        example: "a number from 0 to 63",
+        goes_with: |stack| SMP121(stack) && !matches!(stack.transport(), Transport::Mem),
+        set: |options, value| dscp(value).map(|dscp| options.dscp = Some(dscp)),
+        get: |options| options.dscp.map(|dscp| Shown::Count(dscp.into())),
+    },
+    Spec {
         name: "ca",
         example: "a PEM file",
-        goes_with: Transport::is_tls,
+        goes_with: TLS,
         set: |options, value| file(value).map(|file| options.ca = Some(file)),
         get: |options| options.ca.as_deref().map(Shown::Path),
     },
     Spec {
         name: "cert",
         example: "a PEM file",
-        goes_with: Transport::is_tls,
+        goes_with: TLS,
         set: |options, value| file(value).map(|file| options.cert = Some(file)),
         get: |options| options.cert.as_deref().map(Shown::Path),
     },
     Spec {
         name: "key",
         example: "a PEM file",
-        goes_with: Transport::is_tls,
+        goes_with: TLS,
         set: |options, value| file(value).map(|file| options.key = Some(file)),
         get: |options| options.key.as_deref().map(Shown::Path),
     },
     Spec {
         name: "client_ca",
         example: "a PEM file",
-        goes_with: Transport::is_tls,
+        goes_with: TLS,
         set: |options, value| file(value).map(|file| options.client_ca = Some(file)),
         get: |options| options.client_ca.as_deref().map(Shown::Path),
     },
     Spec {
         name: "server_name",
         example: "a host name",
-        goes_with: Transport::is_tls,
+        goes_with: TLS,
         set: |options, value| name(value).map(|name| options.server_name = Some(name)),
         get: |options| options.server_name.as_deref().map(Shown::Text),
     },
     Spec {
         name: "origin",
         example: "as in https://app.example",
-        goes_with: Transport::is_ws,
+        goes_with: WS,
         set: |options, value| name(value).map(|name| options.origin = Some(name)),
         get: |options| options.origin.as_deref().map(Shown::Text),
     },
@@ -198,6 +285,17 @@ pub(super) const SPECS: [Spec; 12] = [
 
 fn text(value: Vec<u8>) -> Option<String> {
     String::from_utf8(value).ok()
+}
+
+const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
+
+fn word<T: Copy>(words: &[(&str, T)], value: Vec<u8>) -> Option<T> {
+    let value = text(value)?;
+    words.iter().find(|(word, _)| *word == value).map(|(_, meant)| *meant)
+}
+
+fn dscp(value: Vec<u8>) -> Option<u8> {
+    count(value).and_then(|count| u8::try_from(count).ok()).filter(|dscp| *dscp < 64)
 }
 
 /// Printable text that is not empty.
@@ -255,6 +353,7 @@ impl fmt::Display for UrlOptions {
                 Shown::Text(text) => percent::encode(f, text.as_bytes(), Keep::Value)?,
                 Shown::Path(path) => percent::encode(f, percent::path_octets(path), Keep::Value)?,
                 Shown::Count(count) => write!(f, "{count}")?,
+                Shown::Ip(ip) => write!(f, "{ip}")?,
                 Shown::Interval(Interval::Off) => f.write_str("off")?,
                 Shown::Interval(Interval::Every(every)) => match every.as_millis() {
                     millis if millis % 1_000 == 0 => write!(f, "{}s", millis / 1_000)?,

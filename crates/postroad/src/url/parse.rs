@@ -2,7 +2,7 @@
 
 use super::options::SPECS;
 use super::percent;
-use super::{Address, Host, Protocol, Transport, Url, UrlError, UrlErrorKind, UrlOptions};
+use super::{Address, Host, Node, Protocol, Stack, Transport, Url, UrlError, UrlErrorKind, UrlOptions};
 use crate::words::nearest;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till, take_while1};
@@ -14,7 +14,10 @@ use nom::{IResult, Parser};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Words that other parts of the project will bring.
-const PLANNED: [&str; 5] = ["smp121", "wrp", "smrp", "udp", "ip"];
+const PLANNED: [&str; 2] = ["wrp", "smrp"];
+
+/// Octets of a mailslot name.
+const MAILSLOT_NAME_LEN_MAX: usize = 255;
 
 type Options<'a> = Vec<(&'a str, Option<&'a str>)>;
 
@@ -24,6 +27,18 @@ struct Pieces<'a> {
     authority: &'a str,
     path: &'a str,
     options: Options<'a>,
+}
+
+impl<'a> Pieces<'a> {
+    /// The place behind the authority, for errors.
+    fn after_authority(&self) -> &'a str {
+        self.authority.get(self.authority.len()..).unwrap_or_default()
+    }
+
+    /// Authority and path, which are neighbours in the text.
+    fn rest(&self) -> String {
+        format!("{}{}", self.authority, self.path)
+    }
 }
 
 fn scheme(text: &str) -> IResult<&str, Vec<&str>> {
@@ -69,18 +84,22 @@ impl<'a> Source<'a> {
 pub(super) fn url(text: &str) -> Result<Url, UrlError> {
     let source = Source(text);
     let pieces = cut(source)?;
-    let (protocol, transport) = stack(source, &pieces)?;
+    let stack = stack(source, &pieces)?;
     let mut options = UrlOptions::default();
     let mut seen: Vec<&str> = Vec::new();
     for (name, value) in &pieces.options {
-        option(source, transport, (name, *value), &mut options, &mut seen)?;
+        option(source, stack, (name, *value), &mut options, &mut seen)?;
     }
-    let address = match transport {
-        Transport::Unix => socket_path(source, &pieces)?,
-        Transport::Mem => memory_name(source, &pieces)?,
-        _ => network_address(source, transport, &pieces)?,
+    let address = match (stack.protocol(), stack.transport()) {
+        (Protocol::Smp121, _) => mailslot(source, stack, &pieces)?,
+        (_, Transport::Unix) => socket_path(source, &pieces)?,
+        (_, Transport::Mem) => {
+            no_path(source, &pieces)?;
+            Address::Name(memory_name(source, stack, &pieces)?)
+        }
+        _ => network_address(source, stack, &pieces)?,
     };
-    Ok(Url { protocol, transport, address, options })
+    Ok(Url { stack, address, options })
 }
 
 fn cut(source: Source<'_>) -> Result<Pieces<'_>, UrlError> {
@@ -109,27 +128,33 @@ fn cut(source: Source<'_>) -> Result<Pieces<'_>, UrlError> {
 }
 
 fn which_exist() -> String {
-    let stacks = Protocol::ALL.iter().flat_map(|protocol| {
-        Transport::ALL.iter().map(move |transport| format!("{}+{}://", protocol.word(), transport.word()))
-    });
-    format!("these exist: {}", stacks.collect::<Vec<_>>().join(", "))
+    listed("these exist", &Stack::ALL)
 }
 
-fn stack(source: Source<'_>, pieces: &Pieces<'_>) -> Result<(Protocol, Transport), UrlError> {
+fn listed(words: &str, stacks: &[Stack]) -> String {
+    let stacks: Vec<String> = stacks.iter().map(|stack| format!("{stack}://")).collect();
+    format!("{words}: {}", stacks.join(", "))
+}
+
+fn stacks_of(protocol: Protocol) -> Vec<Stack> {
+    Stack::ALL.into_iter().filter(|stack| stack.protocol() == protocol).collect()
+}
+
+fn stack(source: Source<'_>, pieces: &Pieces<'_>) -> Result<Stack, UrlError> {
     let protocol_of = |word: &str| Protocol::ALL.into_iter().find(|protocol| protocol.word() == word);
     let transport_of = |word: &str| Transport::ALL.into_iter().find(|transport| transport.word() == word);
     let whole = pieces.words.join("+");
-    if let [outer, inner] = pieces.words.as_slice()
-        && let (Some(protocol), Some(transport)) = (protocol_of(outer), transport_of(inner))
-    {
-        return Ok((protocol, transport));
+    if let Some(stack) = Stack::ALL.into_iter().find(|stack| stack.to_string() == whole) {
+        return Ok(stack);
     }
     for (index, word) in pieces.words.iter().enumerate() {
         if protocol_of(word).is_some() || transport_of(word).is_some() || PLANNED.contains(word) {
             continue;
         }
-        let known: Vec<&str> =
-            if index == 0 { vec!["smp"] } else { Transport::ALL.iter().map(|transport| transport.word()).collect() };
+        let known: Vec<&str> = match index {
+            0 => Protocol::ALL.iter().map(|protocol| protocol.word()).collect(),
+            _ => Transport::ALL.iter().map(|transport| transport.word()).collect(),
+        };
         let remedy = nearest(word, known).map_or_else(which_exist, |meant| {
             let mut words = pieces.words.clone();
             if let Some(slot) = words.get_mut(index) {
@@ -139,44 +164,44 @@ fn stack(source: Source<'_>, pieces: &Pieces<'_>) -> Result<(Protocol, Transport
         });
         return Err(source.error(UrlErrorKind::UnknownWord((*word).to_owned()), word, remedy));
     }
-    let kind = match pieces.words.as_slice() {
-        ["smp", "udp" | "ip"] => UrlErrorKind::NoSuchStack(whole),
-        words if words.iter().any(|word| PLANNED.contains(word)) => UrlErrorKind::NotYet(whole),
-        [only] if transport_of(only).is_some() => {
-            return Err(source.error(
-                UrlErrorKind::NoProtocol,
-                only,
-                format!("did you mean `smp+{only}://{}`?", crate::escape::text(pieces.authority)),
-            ));
+    let meant = |stack: &str| format!("did you mean `{stack}://{}`?", crate::escape::text(&pieces.rest()));
+    let (kind, remedy) = match pieces.words.as_slice() {
+        words if words.iter().any(|word| PLANNED.contains(word)) => (UrlErrorKind::NotYet(whole), which_exist()),
+        [only] => match (transport_of(only), protocol_of(only)) {
+            (Some(transport), _) => {
+                let under = Stack::ALL.into_iter().find(|stack| stack.transport() == transport);
+                let stack = under.map_or_else(|| "smp+tcp".to_owned(), |stack| stack.to_string());
+                (UrlErrorKind::NoProtocol, meant(&stack))
+            }
+            _ => (UrlErrorKind::NoTransport, meant(&format!("{only}+tcp"))),
+        },
+        ["smp121", "ip"] => (UrlErrorKind::NoSuchStack(whole), meant("smp121")),
+        [outer, ..] => {
+            let remedy = protocol_of(outer)
+                .map_or_else(which_exist, |protocol| listed("it goes by one of these", &stacks_of(protocol)));
+            (UrlErrorKind::NoSuchStack(whole), remedy)
         }
-        [only] => {
-            return Err(source.error(
-                UrlErrorKind::NoTransport,
-                only,
-                format!("did you mean `{only}+tcp://{}`?", crate::escape::text(pieces.authority)),
-            ));
-        }
-        _ => UrlErrorKind::NoSuchStack(whole),
+        [] => (UrlErrorKind::NoSuchStack(whole), which_exist()),
     };
-    Err(source.error(kind, source.0, which_exist()))
+    Err(source.error(kind, source.0, remedy))
 }
 
 fn option<'a>(
     source: Source<'a>,
-    transport: Transport,
+    stack: Stack,
     (name, value): (&'a str, Option<&'a str>),
     options: &mut UrlOptions,
     seen: &mut Vec<&'a str>,
 ) -> Result<(), UrlError> {
-    let here = || SPECS.iter().filter(|spec| (spec.goes_with)(transport)).map(|spec| spec.name);
+    let here = || SPECS.iter().filter(|spec| (spec.goes_with)(stack)).map(|spec| spec.name);
     let Some(spec) = SPECS.iter().find(|spec| spec.name == name) else {
         let list = || format!("options of this stack: {}", here().collect::<Vec<_>>().join(", "));
         let remedy = nearest(name, here()).map_or_else(list, |meant| format!("did you mean `{meant}=`?"));
         return Err(source.error(UrlErrorKind::UnknownOption(name.to_owned()), name, remedy));
     };
-    if !(spec.goes_with)(transport) {
-        let others = Transport::ALL.iter().filter(|other| (spec.goes_with)(**other)).map(|other| other.word());
-        let remedy = format!("it goes with {}", others.collect::<Vec<_>>().join(" and "));
+    if !(spec.goes_with)(stack) {
+        let others = Stack::ALL.iter().filter(|other| (spec.goes_with)(**other)).map(|other| format!("{other}://"));
+        let remedy = format!("it goes with {}", others.collect::<Vec<_>>().join(", "));
         return Err(source.error(UrlErrorKind::OptionElsewhere(spec.name), name, remedy));
     }
     if seen.contains(&name) {
@@ -214,15 +239,51 @@ fn socket_path(source: Source<'_>, pieces: &Pieces<'_>) -> Result<Address, UrlEr
     Ok(Address::Path(percent::path_from(octets)))
 }
 
-fn memory_name(source: Source<'_>, pieces: &Pieces<'_>) -> Result<Address, UrlError> {
-    no_path(source, pieces)?;
+fn memory_name(source: Source<'_>, stack: Stack, pieces: &Pieces<'_>) -> Result<String, UrlError> {
     let name = String::from_utf8(unescape(source, pieces.authority)?)
         .map_err(|_| source.error(UrlErrorKind::Percent, pieces.authority, "a name must be text"))?;
     if name.is_empty() {
-        let remedy = "add a name, as in smp+mem://inbox";
+        let remedy = format!("add a name, as in {}", stack.example());
         return Err(source.error(UrlErrorKind::NoAuthority, pieces.authority, remedy));
     }
-    Ok(Address::Name(name))
+    Ok(name)
+}
+
+/// A node and the name of its mailslot.
+fn mailslot(source: Source<'_>, stack: Stack, pieces: &Pieces<'_>) -> Result<Address, UrlError> {
+    let node = match stack.transport() {
+        Transport::Mem => Node::Memory(memory_name(source, stack, pieces)?),
+        transport => {
+            let (host, port) = host_and_port(source, stack, pieces)?;
+            match (transport, port) {
+                (Transport::Udp, port) => {
+                    let port = port_or_default(source, stack, pieces, &host, port)?;
+                    Node::Udp(host, port)
+                }
+                (_, None) => Node::Ip(host),
+                (_, Some(digits)) => {
+                    let rest = format!("{host}{}", crate::escape::text(pieces.path));
+                    let remedy = format!(
+                        "leave it out: `smp121://{rest}`; or go over UDP: `smp121+udp://{host}:{}`",
+                        crate::escape::text(&format!("{digits}{}", pieces.path))
+                    );
+                    return Err(source.error(UrlErrorKind::PortOnIp(digits.to_owned()), digits, remedy));
+                }
+            }
+        }
+    };
+    let raw = pieces.path.strip_prefix('/').unwrap_or_default();
+    let name = unescape(source, raw)?;
+    if name.is_empty() {
+        let remedy = format!("add its name, as in {}", stack.example());
+        let behind = if pieces.path.is_empty() { pieces.after_authority() } else { raw };
+        return Err(source.error(UrlErrorKind::NoMailslot, behind, remedy));
+    }
+    if name.len() > MAILSLOT_NAME_LEN_MAX || name.contains(&0) {
+        let remedy = "a name has 1 to 255 octets and no NUL";
+        return Err(source.error(UrlErrorKind::MailslotName(name.len()), raw, remedy));
+    }
+    Ok(Address::Mailslot { node, name })
 }
 
 fn no_path(source: Source<'_>, pieces: &Pieces<'_>) -> Result<(), UrlError> {
@@ -232,43 +293,66 @@ fn no_path(source: Source<'_>, pieces: &Pieces<'_>) -> Result<(), UrlError> {
     }
 }
 
-fn network_address(source: Source<'_>, transport: Transport, pieces: &Pieces<'_>) -> Result<Address, UrlError> {
-    let authority = pieces.authority;
-    let example = || format!("write it as smp+{}://localhost:7001", transport.word());
-    if authority.is_empty() {
-        return Err(source.error(UrlErrorKind::NoAuthority, authority, example()));
-    }
-    if authority.contains('@') {
-        let remedy = "leave it out: peers are told apart by their certificates";
-        return Err(source.error(UrlErrorKind::UserInfo, authority, remedy));
-    }
-    let bare_v6 = authority.parse::<Ipv6Addr>().is_ok();
-    let cut = network(authority).ok().filter(|_| !bare_v6);
-    let Some((_, (host_text, port_text))) = cut else {
-        let remedy = if bare_v6 { format!("put it in brackets: [{authority}]:7001") } else { example() };
-        return Err(source.error(UrlErrorKind::Host(authority.to_owned()), authority, remedy));
-    };
-    let Some(host) = host(host_text) else {
-        let remedy = "give a host name, an IPv4 address, or an IPv6 address in brackets";
-        return Err(source.error(UrlErrorKind::Host(host_text.to_owned()), host_text, remedy));
-    };
-    let port = match port_text {
-        None => transport.default_port().ok_or_else(|| {
-            let remedy = format!("add one: smp+{}://{host}:7001", transport.word());
-            source.error(UrlErrorKind::NoPort, authority.get(authority.len()..).unwrap_or_default(), remedy)
-        })?,
-        Some(digits) => port(digits).ok_or_else(|| {
-            let remedy = "give a number from 1 to 65535, or 0 to listen on any free port";
-            source.error(UrlErrorKind::Port(digits.to_owned()), digits, remedy)
-        })?,
-    };
-    let path = if transport.is_ws() {
+fn network_address(source: Source<'_>, stack: Stack, pieces: &Pieces<'_>) -> Result<Address, UrlError> {
+    let (host, port) = host_and_port(source, stack, pieces)?;
+    let port = port_or_default(source, stack, pieces, &host, port)?;
+    let path = if stack.transport().is_ws() {
         ws_path(source, pieces.path)?
     } else {
         no_path(source, pieces)?;
         "/".to_owned()
     };
     Ok(Address::Network { host, port, path })
+}
+
+/// The host, and the digits behind its colon.
+fn host_and_port<'a>(
+    source: Source<'a>,
+    stack: Stack,
+    pieces: &Pieces<'a>,
+) -> Result<(Host, Option<&'a str>), UrlError> {
+    let authority = pieces.authority;
+    let example = || format!("write it as {}", stack.example());
+    if authority.is_empty() {
+        return Err(source.error(UrlErrorKind::NoAuthority, authority, example()));
+    }
+    if authority.contains('@') {
+        let remedy = match stack.protocol() {
+            Protocol::Smp => "leave it out: peers are told apart by their certificates",
+            Protocol::Smp121 => "leave it out: the protocol knows hosts and no users",
+        };
+        return Err(source.error(UrlErrorKind::UserInfo, authority, remedy));
+    }
+    let bare_v6 = authority.parse::<Ipv6Addr>().is_ok();
+    let cut = network(authority).ok().filter(|_| !bare_v6);
+    let Some((_, (host_text, port_text))) = cut else {
+        let behind = if stack.protocol() == Protocol::Smp121 { "/printer" } else { ":7001" };
+        let remedy = if bare_v6 { format!("put it in brackets: [{authority}]{behind}") } else { example() };
+        return Err(source.error(UrlErrorKind::Host(authority.to_owned()), authority, remedy));
+    };
+    let Some(host) = host(host_text) else {
+        let remedy = "give a host name, an IPv4 address, or an IPv6 address in brackets";
+        return Err(source.error(UrlErrorKind::Host(host_text.to_owned()), host_text, remedy));
+    };
+    Ok((host, port_text))
+}
+
+fn port_or_default(
+    source: Source<'_>,
+    stack: Stack,
+    pieces: &Pieces<'_>,
+    host: &Host,
+    digits: Option<&str>,
+) -> Result<u16, UrlError> {
+    match digits {
+        None => stack.default_port().ok_or_else(|| {
+            source.error(UrlErrorKind::NoPort, pieces.after_authority(), format!("add one: {stack}://{host}:7001"))
+        }),
+        Some(digits) => port(digits).ok_or_else(|| {
+            let remedy = "give a number from 1 to 65535, or 0 to listen on any free port";
+            source.error(UrlErrorKind::Port(digits.to_owned()), digits, remedy)
+        }),
+    }
 }
 
 fn port(digits: &str) -> Option<u16> {

@@ -20,6 +20,12 @@ fn every_stack_that_exists_is_taken() {
         "smp+unix://relative/x.sock",
         "smp+mem://inbox",
         "smp+tcp://[::1]:0",
+        "smp121://10.0.0.2/printer",
+        "smp121://[2001:db8::2]/print%20er",
+        "smp121://printer.example/a/b",
+        "smp121+udp://127.0.0.1:4000/%FF",
+        "smp121+udp://[::1]:0//printer",
+        "smp121+mem://in%2Fbox/printer",
     ] {
         assert_eq!(parsed(text).to_string(), text);
     }
@@ -31,6 +37,23 @@ fn web_sockets_have_the_ports_of_the_web() {
     assert_eq!(parsed("smp+wss://a.example").port(), Some(443));
     assert_eq!(parsed("smp+wss://a.example:443").to_string(), "smp+wss://a.example");
     assert_eq!(*refused("smp+tcp://a.example").kind(), UrlErrorKind::NoPort);
+}
+
+#[test]
+fn a_mailslot_has_a_name_of_octets_and_a_node() {
+    let url = parsed("smp121+udp://a.example/a%2fb%20%ff?profile=rdos&busy=off&max_size=64KiB&dscp=46&bind=::1");
+    assert_eq!((url.mailslot(), url.port()), (Some(&b"a/b \xff"[..]), Some(12_121)));
+    assert_eq!(
+        url.to_string(),
+        "smp121+udp://a.example/a/b%20%FF?profile=rdos&busy=off&max_size=65536&bind=::1&dscp=46"
+    );
+    assert_eq!(parsed("smp121+udp://h:12121/x").to_string(), "smp121+udp://h/x");
+    assert_eq!(parsed("smp121+udp://h:1/x").with_port(7).to_string(), "smp121+udp://h:7/x");
+    assert_eq!(parsed("smp121://h/x").port(), None);
+    assert_eq!(parsed("smp121://h/x").with_port(7).to_string(), "smp121://h/x");
+    let longest = format!("smp121://h/{}", "%FF".repeat(255));
+    assert_eq!(parsed(&longest).to_string(), longest);
+    assert_eq!(*refused(&format!("{longest}x")).kind(), UrlErrorKind::MailslotName(256));
 }
 
 #[test]
@@ -58,11 +81,41 @@ fn errors_name_the_fault_the_place_and_the_remedy() {
         ("smp+tsl://h:1", 4, "unknown word `tsl`", "did you mean `smp+tls://`?"),
         ("snp+tcp://h:1", 0, "unknown word `snp`", "did you mean `smp+tcp://`?"),
         ("http://h:1", 0, "unknown word `http`", "smp+tcp://, smp+tls://, smp+ws://"),
-        ("smp121://h/printer", 0, "planned", "these exist: smp+tcp://"),
         ("wrp+ws://h/x", 0, "planned", "these exist"),
         ("smp+smrp+tls://h:1", 0, "planned", "these exist"),
-        ("smp+udp://h:1", 0, "`smp+udp` is no stack", "these exist"),
-        ("smp+tcp+tls://h:1", 0, "is no stack", "these exist"),
+        ("smp+udp://h:1", 0, "`smp+udp` is no stack", "it goes by one of these: smp+tcp://"),
+        ("smp+tcp+tls://h:1", 0, "is no stack", "it goes by one of these"),
+        ("smp121+tcp://h/x", 0, "is no stack", "one of these: smp121://, smp121+udp://, smp121+mem://"),
+        ("smp121+ip://h/x", 0, "is no stack", "did you mean `smp121://h/x`?"),
+        ("smp112://h/x", 0, "unknown word `smp112`", "did you mean `smp121://`?"),
+        ("udp://h/x", 0, "without a protocol", "did you mean `smp121+udp://h/x`?"),
+        ("ip://h/x", 0, "without a protocol", "did you mean `smp121://h/x`?"),
+        ("smrp+udp://h:1", 0, "planned", "these exist"),
+        ("smp121://", 9, "nothing behind", "smp121://10.0.0.2/printer"),
+        ("smp121:///x", 9, "nothing behind", "smp121://10.0.0.2/printer"),
+        ("smp121+udp://me@h/x", 13, "user name", "hosts and no users"),
+        ("smp121://10.0.0.2", 17, "no mailslot", "smp121://10.0.0.2/printer"),
+        ("smp121+udp://h:5/", 17, "no mailslot", "smp121+udp://localhost/printer"),
+        ("smp121+mem://x", 14, "no mailslot", "smp121+mem://inbox/printer"),
+        ("smp121+mem:///x", 13, "nothing behind", "smp121+mem://inbox/printer"),
+        (
+            "smp121://h:12121/x",
+            11,
+            "IP protocol 121 has none",
+            "`smp121://h/x`; or go over UDP: `smp121+udp://h:12121/x`",
+        ),
+        ("smp121+udp://h:70000/x", 15, "is no port", "1 to 65535"),
+        ("smp121://::1/x", 9, "is no host", "[::1]/printer"),
+        ("smp121://h/a%00b", 11, "mailslot name of 3 octets", "no NUL"),
+        ("smp121://h/x?segment=a", 21, "no value of `segment`", "556"),
+        ("smp121://h/x?dscp=64", 18, "no value of `dscp`", "0 to 63"),
+        ("smp121://h/x?bind=eth0", 18, "no value of `bind`", "10.0.0.1"),
+        ("smp121://h/x?busy=1", 18, "no value of `busy`", "on or off"),
+        ("smp121://h/x?profile=node", 21, "no value of `profile`", "spec or rdos"),
+        ("smp121://h/x?heartbeat=1s", 13, "does not go", "it goes with smp+tcp://"),
+        ("smp121+mem://h/x?bind=::1", 17, "does not go", "it goes with smp121://, smp121+udp://"),
+        ("smp+tcp://h:1?profile=rdos", 14, "does not go", "it goes with smp121://"),
+        ("smp121://h/x?maxsize=1", 13, "unknown option", "did you mean `max_size=`?"),
         ("smp+tcp://", 10, "nothing behind", "smp+tcp://localhost:7001"),
         ("smp+unix://", 11, "nothing behind", "smp+unix:///run/app.sock"),
         ("smp+mem://", 10, "nothing behind", "smp+mem://inbox"),
@@ -80,8 +133,8 @@ fn errors_name_the_fault_the_place_and_the_remedy() {
         ("smp+unix:///a%2", 13, "`%`", "%25"),
         ("smp+tcp://h:1?hartbeat=1s", 14, "unknown option `hartbeat`", "did you mean `heartbeat=`?"),
         ("smp+tcp://h:1?colour=red", 14, "unknown option", "options of this stack: mode"),
-        ("smp+tcp://h:1?ca=x", 14, "does not go", "tls and wss"),
-        ("smp+tls://h:1?origin=x", 14, "does not go", "ws and wss"),
+        ("smp+tcp://h:1?ca=x", 14, "does not go", "smp+tls://, smp+wss://"),
+        ("smp+tls://h:1?origin=x", 14, "does not go", "smp+ws://, smp+wss://"),
         ("smp+tcp://h:1?heartbeat=1s&heartbeat=2s", 27, "twice", "leave one"),
         ("smp+tcp://h:1?heartbeat=soon", 24, "`soon` is no value of `heartbeat`", "10s"),
         ("smp+tcp://h:1?heartbeat=10", 24, "is no value", "10s"),
@@ -130,6 +183,15 @@ fn urls() -> impl Strategy<Value = Url> {
         prop::option::of(intervals()),
         prop::option::of(intervals()),
         prop::option::of(intervals()),
+        prop::option::of(intervals()),
+    );
+    let slot = (
+        prop::option::of(prop::sample::select(vec![Profile::Spec, Profile::Rdos])),
+        prop::option::of(any::<bool>()),
+        prop::option::of(any::<usize>()),
+        prop::option::of(any::<usize>()),
+        prop::option::of(any::<IpAddr>()),
+        prop::option::of(0u8..64),
     );
     let tls = (
         prop::option::of(files()),
@@ -139,36 +201,55 @@ fn urls() -> impl Strategy<Value = Url> {
         prop::option::of("[!-~]{1,12}"),
         prop::option::of("[!-~]{1,12}"),
     );
-    let transports = prop::sample::select(Transport::ALL.to_vec());
+    let stacks = prop::sample::select(Stack::ALL.to_vec());
     let network = (hosts(), any::<u16>(), "(/[a-z0-9._~-]{0,6}){0,3}");
-    let name = "\\PC{1,12}";
-    (transports, network, files(), name, common, tls).prop_map(|(transport, network, file, name, common, tls)| {
-        let (mode, max_message_size, message_len_max, heartbeat, peer_timeout, connect_timeout) = common;
-        let mut options = UrlOptions {
-            mode,
-            max_message_size,
-            message_len_max,
-            heartbeat,
-            peer_timeout,
-            connect_timeout,
-            ..UrlOptions::default()
-        };
-        if transport.is_tls() {
-            (options.ca, options.cert, options.key, options.client_ca) = (tls.0, tls.1, tls.2, tls.3);
-            options.server_name = tls.4;
+    let names = ("\\PC{1,12}", prop::collection::vec(1u8..=255, 1..20));
+    (stacks, network, files(), names, common, tls, slot).prop_map(
+        |(stack, network, file, (name, mailslot), common, tls, slot)| {
+            let mut options = UrlOptions::default();
+            (options.connect_timeout, options.request_timeout) = (common.5, common.6);
+            match stack.protocol() {
+                Protocol::Smp => {
+                    (options.mode, options.max_message_size, options.message_len_max) = (common.0, common.1, common.2);
+                    (options.heartbeat, options.peer_timeout) = (common.3, common.4);
+                }
+                Protocol::Smp121 => {
+                    (options.profile, options.busy, options.max_size, options.segment) =
+                        (slot.0, slot.1, slot.2, slot.3);
+                    if stack.transport() != Transport::Mem {
+                        (options.bind, options.dscp) = (slot.4, slot.5);
+                    }
+                }
+            }
+            if stack.transport().is_tls() {
+                (options.ca, options.cert, options.key, options.client_ca) = (tls.0, tls.1, tls.2, tls.3);
+                options.server_name = tls.4;
+            }
+            if stack.transport().is_ws() {
+                options.origin = tls.5;
+            }
+            let address = address(stack, network, file, name, mailslot);
+            Url { stack, address, options }
+        },
+    )
+}
+
+fn address(stack: Stack, network: (Host, u16, String), file: PathBuf, name: String, mailslot: Vec<u8>) -> Address {
+    let (host, port, path) = network;
+    let path = if stack.transport().is_ws() && !path.is_empty() { path } else { "/".to_owned() };
+    match (stack.protocol(), stack.transport()) {
+        (Protocol::Smp121, transport) => {
+            let node = match transport {
+                Transport::Udp => Node::Udp(host, port),
+                Transport::Mem => Node::Memory(name),
+                _ => Node::Ip(host),
+            };
+            Address::Mailslot { node, name: mailslot }
         }
-        if transport.is_ws() {
-            options.origin = tls.5;
-        }
-        let (host, port, path) = network;
-        let path = if transport.is_ws() && !path.is_empty() { path } else { "/".to_owned() };
-        let address = match transport {
-            Transport::Unix => Address::Path(file),
-            Transport::Mem => Address::Name(name),
-            _ => Address::Network { host, port, path },
-        };
-        Url { protocol: Protocol::Smp, transport, address, options }
-    })
+        (_, Transport::Unix) => Address::Path(file),
+        (_, Transport::Mem) => Address::Name(name),
+        _ => Address::Network { host, port, path },
+    }
 }
 
 proptest! {
@@ -181,10 +262,12 @@ proptest! {
     #[test]
     fn any_text_is_taken_or_refused_and_never_panics(text in "\\PC{0,40}", tail in "[a-z+:/?=&%\\[\\]@0-9.]{0,40}") {
         let _ = text.parse::<Url>();
-        let with_scheme = format!("smp+ws://{tail}");
-        match with_scheme.parse::<Url>() {
-            Ok(url) => prop_assert_eq!(url.to_string().parse::<Url>(), Ok(url)),
-            Err(error) => prop_assert!(error.at() <= with_scheme.len()),
+        for stack in ["smp+ws", "smp121", "smp121+udp", "smp121+mem"] {
+            let with_scheme = format!("{stack}://{tail}");
+            match with_scheme.parse::<Url>() {
+                Ok(url) => prop_assert_eq!(url.to_string().parse::<Url>(), Ok(url)),
+                Err(error) => prop_assert!(error.at() <= with_scheme.len()),
+            }
         }
     }
 }

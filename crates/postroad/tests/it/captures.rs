@@ -19,7 +19,8 @@ struct Read {
     unreadable: Vec<Unreadable>,
     other: usize,
     times: Vec<Option<Duration>>,
-    whole_lens: Vec<u32>,
+    /// Recorded octets and whole length of each packet.
+    lens: Vec<(usize, u32)>,
     error: Option<CaptureError>,
 }
 
@@ -35,9 +36,10 @@ fn read(file: impl std::io::Read) -> Read {
             Ok(Some(packet)) => {
                 assert_eq!(packet.number as usize, read.times.len() + 1);
                 read.times.push(packet.time);
-                read.whole_lens.push(packet.whole_len);
+                read.lens.push((packet.octets.len(), packet.whole_len));
                 match find(&packet) {
                     Found::Datagram(datagram) => {
+                        assert!(datagram.octets.len() <= datagram.whole_len);
                         read.segments.push(InspectedSegment::of(&datagram));
                         read.ways.push((datagram.source.to_string(), datagram.destination.to_string()));
                     }
@@ -164,7 +166,7 @@ fn what_was_not_recorded_is_named() {
         simple(&mut simple_file, Order::Little, &ip[..kept_len], ip.len());
         for file in [little, enhanced_file, simple_file] {
             let read = read(&file[..]);
-            assert_eq!(read.whole_lens, [ip.len() as u32]);
+            assert_eq!(read.lens, [(kept_len, ip.len() as u32)]);
             let segment = &read.segments[0];
             assert_eq!((segment.checksum, segment.kind), ("unchecked", None), "{kept_len}");
             let words: Vec<_> = segment.faults.iter().map(|fault| fault.word).collect();
@@ -172,4 +174,9 @@ fn what_was_not_recorded_is_named() {
             assert!(segment.faults[0].text.contains("of 21 octets"), "{}", segment.faults[0].text);
         }
     }
+    // A simple packet that is cut although its interface names no limit: what its block holds.
+    let mut file = section(Order::Little);
+    interface(&mut file, Order::Little, RAW, 0, &[]);
+    simple(&mut file, Order::Little, &ip[..36], ip.len());
+    assert_eq!(read(&file[..]).lens, [(36, ip.len() as u32)]);
 }

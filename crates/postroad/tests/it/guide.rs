@@ -7,8 +7,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The octets of the block called `name` in the page about requests.
 fn octets(name: &str) -> Vec<u8> {
-    let page = include_str!("../../../../docs/guide/request-reply.md");
-    let (_, rest) = page.split_once(&format!("```hex name={name}\n")).unwrap_or_else(|| panic!("no block {name}"));
+    octets_of(include_str!("../../../../docs/guide/request-reply.md"), &format!("hex name={name}"))
+}
+
+fn octets_of(page: &str, fence: &str) -> Vec<u8> {
+    let (_, rest) = page.split_once(&format!("```{fence}\n")).unwrap_or_else(|| panic!("no block {fence}"));
     let block = rest.split("```").next().unwrap();
     let digits = block.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
     digits.map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect()
@@ -66,4 +69,31 @@ async fn a_stream_in_one_unit_is_that_of_the_guide() {
     assert_eq!(body.next().await.unwrap(), None);
     assert_eq!(body.trailer(), Some(&b""[..]));
     drop(request);
+}
+
+/// A peer that knows the protocol and the page, and nothing else of us.
+#[tokio::test]
+async fn a_refusal_of_a_mailslot_is_that_of_the_guide_both_ways() {
+    let refusal = octets_of(include_str!("../../../../docs/guide/mailslots.md"), "hex");
+    let plain = || {
+        let socket = postroad_transport::udp::Config::new("127.0.0.1:0".parse().unwrap()).open().unwrap();
+        smp121::Endpoint::builder().start(socket.start().unwrap()).unwrap()
+    };
+    let server = plain();
+    let mailslot = server.define("box", 1_000).unwrap();
+    let url = format!("smp121+udp://{}/box", server.local_addr());
+    let connection = within(5, postroad::connect(url)).await.unwrap();
+    let asking = tokio::spawn(async move { connection.request("print").await });
+    within(5, mailslot.receive()).await.unwrap().reply(refusal.clone()).unwrap();
+    let error = within(5, asking).await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.why()), (ErrorKind::Peer, "out of paper"));
+
+    let mut listener = postroad::listen("smp121+udp://127.0.0.1:0/box").await.unwrap();
+    let ours = listener.accept().await.unwrap();
+    let port = listener.url().port().unwrap();
+    let handle = plain().get(([127, 0, 0, 1], port).into(), "box").unwrap();
+    let asking = tokio::spawn(async move { handle.send("print").await });
+    let Some(postroad::Incoming::Request(request)) = within(5, ours.receive()).await.unwrap() else { panic!() };
+    request.refuse("out of paper").await.unwrap();
+    assert_eq!(within(5, asking).await.unwrap().unwrap(), refusal);
 }

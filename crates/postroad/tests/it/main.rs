@@ -5,6 +5,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::print_stderr,
     reason = "a test fails by panicking"
 )]
 
@@ -16,6 +17,8 @@ mod convention;
 mod files;
 mod guide;
 mod limits;
+mod mailslot_files;
+mod mailslots;
 mod messages;
 mod refusals;
 mod requests;

@@ -34,6 +34,11 @@ async fn a_required_capability_is_missed_at_connect_time() {
         ("", Capability::RequestReply, true),
         ("?mode=node-1.0", Capability::Bodies, true),
         ("?mode=node-1.1", Capability::Bodies, false),
+        ("?mode=node-1.1", Capability::Files, false),
+        ("", Capability::Files, true),
+        ("", Capability::Parts, true),
+        ("", Capability::OneWay, true),
+        ("", Capability::BothWays, true),
     ] {
         let connected = connect_with(format!("{url}{query}"), ConnectOptions::new().require(capability)).await;
         match connected {

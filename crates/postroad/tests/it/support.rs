@@ -1,7 +1,7 @@
 //! Pairs of connections over every stack.
 
 use postroad::dev_certs::DevCa;
-use postroad::url::Transport;
+use postroad::url::Stack;
 use postroad::{ConnectOptions, Connection, Limits, ListenOptions, Listener, Url, connect_with, listen_with};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,15 +14,13 @@ pub(crate) struct Pair {
     _folder: tempfile::TempDir,
 }
 
+/// The stacks that have connections; those of mailslots are in `mailslots.rs`.
 pub(crate) fn stacks() -> [&'static str; 6] {
-    Transport::ALL.map(|transport| match transport {
-        Transport::Tcp => "smp+tcp",
-        Transport::Tls => "smp+tls",
-        Transport::Ws => "smp+ws",
-        Transport::Wss => "smp+wss",
-        Transport::Unix => "smp+unix",
-        _ => "smp+mem",
-    })
+    let stacks = ["smp+tcp", "smp+tls", "smp+ws", "smp+wss", "smp+unix", "smp+mem"];
+    let all: Vec<String> =
+        Stack::ALL.iter().map(ToString::to_string).filter(|stack| stack.starts_with("smp+")).collect();
+    assert_eq!(all, stacks);
+    stacks
 }
 
 pub(crate) struct Setup {

@@ -1,6 +1,6 @@
 //! The codec alone, for those who bring their own rules.
 
-use crate::wire::{Decoder, TransmitBuffer, encode};
+use crate::wire::{Decoder, TransmitBuffer, WholeUnits, encode};
 use crate::{EncodeError, LimitExceeded, Unit};
 use bytes::{Buf, BufMut, BytesMut};
 use std::io;
@@ -8,14 +8,20 @@ use thiserror::Error;
 
 /// Units for `tokio_util::codec::Framed`: no sequence checks, no heartbeats, no back-pressure. Encoding copies; a
 /// [`Connection`](super::Connection) does not.
-#[derive(Clone, Copy, Debug)]
-pub struct UnitCodec(Decoder);
+///
+/// Takes whole units out of the read buffer many at a time and gives them one by one: while it has some, they are not in
+/// what `Framed::into_parts` calls the read buffer.
+#[derive(Debug)]
+pub struct UnitCodec {
+    decoder: Decoder,
+    whole: WholeUnits,
+}
 
 impl UnitCodec {
     /// A codec that takes units of up to `unit_len_max` octets.
     #[must_use]
-    pub const fn new(unit_len_max: usize) -> Self {
-        Self(Decoder::new(unit_len_max))
+    pub fn new(unit_len_max: usize) -> Self {
+        Self { decoder: Decoder::new(unit_len_max), whole: WholeUnits::default() }
     }
 }
 
@@ -45,12 +51,13 @@ impl tokio_util::codec::Decoder for UnitCodec {
     type Item = Unit;
     type Error = CodecError;
 
+    #[inline]
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Unit>, CodecError> {
-        Ok(self.0.decode(buffer)?)
+        Ok(self.decoder.decode_from(buffer, &mut self.whole)?)
     }
 
     fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Unit>, CodecError> {
-        let unit = self.0.decode(buffer)?;
+        let unit = self.decode(buffer)?;
         if unit.is_none() && !buffer.is_empty() {
             let missing_len = Decoder::missing_len(buffer);
             let text = format!("the stream ended inside a unit, at least {missing_len} octets before its end");

@@ -20,14 +20,19 @@ use queue::Queue;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// What a handle asks the task for.
 #[derive(Debug)]
 enum Request {
     Message(Arguments),
-    Control(Command),
-    OpenBody { count: u8, first_number: u32, answer: oneshot::Sender<Result<BodyId, UsageError>> },
+    /// Boxed, as are the others that are rare: the queue has room for the largest 32 times from the start.
+    Control(Box<Command>),
+    OpenBody {
+        count: u8,
+        first_number: u32,
+        answer: oneshot::Sender<Result<BodyId, UsageError>>,
+    },
     FeedBody(BodyId, u8, Bytes),
     FinishBodyWith(BodyId, u8, Bytes),
     FinishBody(BodyId),
@@ -41,11 +46,13 @@ enum Request {
 struct Shared {
     rules: SendRules,
     accounts: Accounts,
-    /// Looked at whenever the accounts changed.
+    /// Looked at whenever the accounts wake the task.
     is_aborted: AtomicBool,
     /// Octets that may still be queued for the task; closed with it.
     room: Semaphore,
-    has_ended: watch::Sender<bool>,
+    has_ended: AtomicBool,
+    /// Told when it did.
+    ended: Notify,
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
@@ -71,7 +78,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<C> {
             accounts,
             is_aborted: AtomicBool::new(false),
             room: Semaphore::new(queue::REQUEST_LEN_MAX as usize),
-            has_ended: watch::Sender::new(false),
+            has_ended: AtomicBool::new(false),
+            ended: Notify::new(),
         });
         let (queue, requests) = Queue::new(Arc::clone(&shared));
         let (incoming, incoming_receiver) = mpsc::unbounded_channel();

@@ -1,8 +1,9 @@
 //! What the machine takes in, tells the application, and waits for.
 
+use crate::wire::ReceiveBuffer;
 use crate::{Arguments, EncodeError, FrameIdent, LimitExceeded, UserCode};
 use crate::{Code, reassembler::Assembled, reassembler::SequenceFault};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use thiserror::Error;
 
 /// What can happen to a connection from outside.
@@ -10,10 +11,10 @@ use thiserror::Error;
 pub enum Input<'a> {
     /// Octets came. The machine takes whole units off the front as long as it has room for their events; what it leaves
     /// is handed in again after the events were polled.
-    Received(&'a mut BytesMut),
+    Received(&'a mut ReceiveBuffer),
     /// The peer sends nothing more; `missing_len` octets of a unit that it began are missing, 0 at a boundary.
     ReceivedEof {
-        /// From [`Decoder::missing_len`](crate::wire::Decoder::missing_len).
+        /// From [`ReceiveBuffer::missing_len`].
         missing_len: usize,
     },
     /// The application wants something.

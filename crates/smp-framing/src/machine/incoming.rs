@@ -4,14 +4,14 @@ use super::event::{AbandonReason, ErrorReport, Event, Frame};
 use super::small_units::Verdict;
 use super::{CloseReason, ConnectionMachine, Phase, error_number};
 use crate::reassembler::{Outcome, SequenceFault};
+use crate::wire::ReceiveBuffer;
 use crate::{Arguments, Code, FrameIdent, Limit, LimitExceeded, UserCode};
-use bytes::BytesMut;
 
 /// Frames other than LAST ones with less payload than this are small.
 const SMALL_FRAME_LEN: usize = 32;
 
 impl ConnectionMachine {
-    pub(super) fn received(&mut self, buffer: &mut BytesMut) {
+    pub(super) fn received(&mut self, buffer: &mut ReceiveBuffer) {
         if !buffer.is_empty() {
             self.received_at = self.now;
         }

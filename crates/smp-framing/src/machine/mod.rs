@@ -1,9 +1,13 @@
 //! What may be said now: one end of a connection, without I/O.
 
+mod commands;
 mod event;
+#[cfg(feature = "tokio")]
+mod for_driver;
 mod incoming;
 mod outgoing;
 mod send_rules;
+mod short_way;
 mod small_units;
 mod timers;
 
@@ -18,7 +22,7 @@ use crate::config::Config;
 use crate::reassembler::Reassembler;
 use crate::wire::{Decoder, TransmitBuffer};
 use crate::{Arguments, Code};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Buf;
 use outgoing::Outgoing;
 use small_units::SmallUnits;
 use std::collections::VecDeque;
@@ -109,93 +113,6 @@ impl ConnectionMachine {
         }
     }
 
-    /// Queues a message: [`Command::Send`] without the detour.
-    ///
-    /// # Errors
-    /// [`UsageError`], and the message is not queued.
-    #[inline]
-    pub fn send(&mut self, arguments: Arguments) -> Result<(), UsageError> {
-        if self.phase != Phase::Open {
-            return Err(UsageError::Closing);
-        }
-        self.outgoing.send(arguments)
-    }
-
-    /// [`send`](Self::send) and [`poll_transmit`](Machine::poll_transmit) in one, for a message of one argument that fits
-    /// one unit while nothing waits before it; `false`, and nothing done, where that is not so.
-    #[inline(always)]
-    pub fn send_at_once(&mut self, now: Instant, message: &Arguments, out: &mut TransmitBuffer) -> bool {
-        let may_go = self.phase == Phase::Open && !self.is_paused && self.outgoing.is_drained();
-        if !may_go || !self.outgoing.fits_as_single(message) {
-            return false;
-        }
-        self.advance_clock(now);
-        self.sent_at = self.now;
-        out.put_unit(Code::Message, None, message);
-        true
-    }
-
-    /// [`Input::Received`] and [`poll_event`](Machine::poll_event) in one, for a whole message with payload at the front of
-    /// `buffer` while no event waits before it; `None`, and nothing taken, where that is not so. The time of arrival is not
-    /// noted: say it once a read with [`note_received`](Self::note_received).
-    #[inline(always)]
-    pub fn receive_at_once(&mut self, buffer: &mut BytesMut) -> Option<Arguments> {
-        let may_come = self.phase == Phase::Open && self.events.is_empty() && !self.stop_reading;
-        if !may_come || buffer.first().is_none_or(|meta| meta >> 4 != Code::Message.number()) {
-            return None;
-        }
-        self.decoder.decode_message(buffer)
-    }
-
-    /// Octets came at `now`.
-    #[inline]
-    pub fn note_received(&mut self, now: Instant) {
-        self.advance_clock(now);
-        self.received_at = self.now;
-    }
-
-    /// Opens a body: a message of `count` arguments whose content comes piece by piece and goes as frames. Frames are
-    /// numbered from `first_number`, 0 unless the sender relays the middle of something.
-    ///
-    /// # Errors
-    /// [`UsageError`] where the mode has no frames, too many bodies are open or the connection is closing.
-    pub fn open_body(&mut self, count: u8, first_number: u32) -> Result<BodyId, UsageError> {
-        if self.phase != Phase::Open {
-            return Err(UsageError::Closing);
-        }
-        self.outgoing.open_body(count, first_number)
-    }
-
-    /// Appends `payload` to argument `index` of a body.
-    ///
-    /// # Errors
-    /// [`UsageError`], and nothing is appended.
-    pub fn feed_body(&mut self, body: BodyId, index: u8, payload: Bytes) -> Result<(), UsageError> {
-        self.outgoing.feed_body(body, index, payload)
-    }
-
-    /// Ends a body: its LAST FRAME goes with what is left.
-    ///
-    /// # Errors
-    /// [`UsageError::NoSuchBody`].
-    pub fn finish_body(&mut self, body: BodyId) -> Result<(), UsageError> {
-        self.outgoing.finish_body(body)
-    }
-
-    /// Gives a body up. The protocol has no word for that, so the peer gets ERROR 501 with the ID as third argument, and
-    /// the next message of frames takes the ID over, which makes any receiver drop the open one.
-    ///
-    /// # Errors
-    /// [`UsageError::NoSuchBody`].
-    pub fn abandon_body(&mut self, body: BodyId) -> Result<(), UsageError> {
-        if let Some(id) = self.outgoing.abandon_body(body)? {
-            let mut report = ErrorReport::new(error_number::DROPPED, "message given up by its sender");
-            report.arguments = Bytes::from(id.to_string()).into();
-            self.report(&report);
-        }
-        Ok(())
-    }
-
     /// True where `send` and `feed_body` take something.
     #[inline]
     #[must_use]
@@ -241,6 +158,13 @@ impl ConnectionMachine {
         self.phase == Phase::Open
     }
 
+    /// True where `poll_transmit` may have something to do.
+    #[inline]
+    #[must_use]
+    pub fn wants_to_send(&self) -> bool {
+        self.phase != Phase::Open || !self.outgoing.is_drained() || self.held_since.is_some()
+    }
+
     /// True once this end has nothing more to say: the driver flushes, then closes its half of the carrier.
     #[must_use]
     pub const fn is_finished_sending(&self) -> bool {
@@ -264,42 +188,6 @@ impl ConnectionMachine {
         self.reassembler.open_ids()
     }
 
-    /// Delivers frames as they come, whatever the configuration said; before the first octet came.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn deliver_frames(&mut self) {
-        self.config.delivery = crate::Delivery::Frames;
-        self.reassembler = Reassembler::new(&self.config);
-    }
-
-    #[cfg(feature = "tokio")]
-    pub(crate) const fn assembly_len_max(&self) -> usize {
-        self.config.limits.assembly_len_max
-    }
-
-    /// The carrier takes nothing since this instant: when the peer counts as lost for that.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn stalled_deadline(&self, since: Instant) -> Option<Instant> {
-        self.config.peer_timeout.map(|timeout| since + timeout)
-    }
-
-    /// The peer takes nothing any more.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn lose_peer(&mut self) {
-        self.end(CloseReason::PeerLost);
-    }
-
-    /// The driver does not read, for reasons of its own: that the peer is not heard is not the peer's fault.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn excuse_silence(&mut self, now: Instant) {
-        self.advance_clock(now);
-        self.received_at = self.now;
-    }
-
-    #[cfg(feature = "tokio")]
-    pub(crate) const fn send_rules(&self) -> SendRules {
-        SendRules::new(&self.config)
-    }
-
     /// Gives memory back that only traffic needs.
     pub fn release_memory(&mut self) {
         if self.events.is_empty() {
@@ -307,57 +195,6 @@ impl ConnectionMachine {
         }
         if self.outgoing.is_drained() {
             self.outgoing.release_memory();
-        }
-    }
-
-    fn command(&mut self, command: Command) -> Result<(), UsageError> {
-        match command {
-            Command::Abort => {
-                self.outgoing.drop_all();
-                self.end(CloseReason::Aborted);
-                return Ok(());
-            }
-            Command::PausePeer | Command::ResumePeer => {
-                self.application_pauses = matches!(command, Command::PausePeer);
-                self.update_pause();
-                return Ok(());
-            }
-            Command::Close(_) if matches!(self.phase, Phase::StoppedByPeer(_) | Phase::Closed) => return Ok(()),
-            _ if self.phase != Phase::Open => return Err(UsageError::Closing),
-            _ => {}
-        }
-        match command {
-            Command::Send(arguments) => self.outgoing.send(arguments),
-            Command::Information(arguments) => self.outgoing.control(Code::Information, arguments),
-            Command::Error(report) => self.outgoing.error(&report),
-            Command::Heartbeat(arguments) => self.outgoing.control(Code::Heartbeat, arguments),
-            Command::User(code, arguments) => self.outgoing.control(code.into(), arguments),
-            Command::Close(arguments) => {
-                crate::wire::check(&arguments)?;
-                for body in self.outgoing.unfinished_bodies() {
-                    self.abandon_body(body)?;
-                }
-                self.stop_arguments = arguments;
-                self.phase = Phase::Draining(CloseReason::Stopped);
-                Ok(())
-            }
-            Command::PausePeer | Command::ResumePeer | Command::Abort => Ok(()),
-        }
-    }
-
-    /// Says PAUSE or RESUME where what is wanted changed; a change of mind before the word was sent is not said at all.
-    //= SMPF-R15 SMPF-CODE-8 SMPF-CODE-9 SMPF-B-BACKPRESSURE
-    fn update_pause(&mut self) {
-        let wanted = self.application_pauses || self.small_units.is_pausing();
-        // While this end drains, both may still be waiting for the other's RESUME.
-        let may_say = matches!(self.phase, Phase::Open | Phase::Draining(_));
-        if wanted == self.is_pausing_peer || !may_say {
-            return;
-        }
-        self.is_pausing_peer = wanted;
-        let (say, take_back) = if wanted { (Code::Pause, Code::Resume) } else { (Code::Resume, Code::Pause) };
-        if !self.outgoing.retract(take_back) {
-            self.outgoing.control_once(say, Arguments::new());
         }
     }
 

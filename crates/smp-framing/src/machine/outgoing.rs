@@ -5,7 +5,7 @@ use super::send_rules::SendRules;
 use crate::config::Config;
 use crate::framer::{Framer, IdSequence};
 use crate::wire::TransmitBuffer;
-use crate::{Arguments, Code, Limits};
+use crate::{Arguments, Code};
 use bytes::{Buf, Bytes};
 use std::collections::{HashSet, VecDeque};
 
@@ -35,7 +35,9 @@ struct Large {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     rules: SendRules,
-    limits: Limits,
+    outgoing_len_max: usize,
+    open_ids_max: usize,
+    control_count_max: usize,
     control: VecDeque<(Code, Arguments)>,
     messages: VecDeque<Arguments>,
     messages_len: usize,
@@ -51,7 +53,9 @@ impl Outgoing {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             rules: SendRules::new(config),
-            limits: config.limits,
+            outgoing_len_max: config.limits.outgoing_len_max,
+            open_ids_max: config.limits.open_ids_max,
+            control_count_max: config.limits.control_count_max,
             control: VecDeque::new(),
             messages: VecDeque::new(),
             messages_len: 0,
@@ -72,11 +76,11 @@ impl Outgoing {
 
     #[inline]
     pub(super) fn has_room(&self) -> bool {
-        self.data_len() < self.limits.outgoing_len_max
+        self.data_len() < self.outgoing_len_max
     }
 
     pub(super) fn has_control_room(&self) -> bool {
-        self.control.len() < self.limits.control_count_max
+        self.control.len() < self.control_count_max
     }
 
     /// True where messages or frames could go now if the peer had not paused us.
@@ -89,11 +93,16 @@ impl Outgoing {
         self.control.is_empty() && self.messages.is_empty() && self.larges.is_empty()
     }
 
-    /// True for a message of one argument that goes as one unit to any peer.
+    /// True for a message that goes as one unit to any peer and takes no walk to see that: one of one argument, or one
+    /// that came off the wire with any.
     #[inline]
-    pub(super) fn fits_as_single(&self, arguments: &Arguments) -> bool {
-        let len_max = crate::ARGUMENT_LEN_MAX.min(self.rules.max_message_size - 2);
-        arguments.as_single().is_some_and(|only| only.len() <= len_max)
+    pub(super) fn fits_at_once(&self, arguments: &Arguments) -> bool {
+        match arguments.as_single() {
+            Some(only) => only.len() <= crate::ARGUMENT_LEN_MAX.min(self.rules.max_message_size - 2),
+            None => arguments
+                .as_wire()
+                .is_some_and(|octets| octets.len() <= self.rules.max_message_size && !octets.is_empty()),
+        }
     }
 
     pub(super) fn body_count(&self) -> usize {
@@ -179,8 +188,8 @@ impl Outgoing {
 
     pub(super) fn open_body(&mut self, count: u8, first_number: u32) -> Result<BodyId, UsageError> {
         self.rules.check_frames(self.rules.max_message_size + 1)?;
-        if self.larges.len() >= self.limits.open_ids_max {
-            return Err(UsageError::TooManyBodies { max: self.limits.open_ids_max });
+        if self.larges.len() >= self.open_ids_max {
+            return Err(UsageError::TooManyBodies { max: self.open_ids_max });
         }
         let framer = Framer::streaming(count, self.rules.max_message_size, 0, first_number)?;
         Ok(self.push_large(framer))
@@ -273,7 +282,7 @@ impl Outgoing {
         if large.id.is_some() {
             return true;
         }
-        if self.ids_in_use.len() >= self.limits.open_ids_max {
+        if self.ids_in_use.len() >= self.open_ids_max {
             return false;
         }
         let given_up = self.ids_to_reuse.pop_front();

@@ -1,7 +1,8 @@
 //! Octets to units. No octet string is wrong: it is whole units and perhaps the start of one more.
 //= SMPF-R21 SMPF-R20 SMPF-R4 SMPF-OCT-1 SMPF-OCT-2
 
-use super::{FRAME_HEADER_LEN, PLAIN_HEADER_LEN};
+use super::receive::WholeUnits;
+use super::{FRAME_HEADER_LEN, PLAIN_HEADER_LEN, ReceiveBuffer};
 use crate::arguments::{Iter, LENGTH_LEN};
 use crate::{Arguments, Code, FrameIdent, Limit, LimitExceeded, Unit};
 use bytes::BytesMut;
@@ -88,13 +89,50 @@ pub fn decode(octets: &[u8]) -> Result<UnitRef<'_>, Incomplete> {
     Ok(UnitRef { code, ident, count, encoded })
 }
 
-/// Code and length of a whole unit with one argument that is no frame.
-#[inline(always)]
-fn single(octets: &[u8]) -> Option<(Code, usize)> {
-    let &[meta, high, low] = octets.first_chunk::<3>()?;
-    let code = Code::from_meta(meta);
-    let wire_len = 3 + usize::from(u16::from_be_bytes([high, low]));
-    (meta & 0x0f == 1 && !code.is_frame() && wire_len <= octets.len()).then_some((code, wire_len))
+/// What the header and the LENGTHs of a whole unit say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) code: Code,
+    ident: FrameIdent,
+    pub(super) count: u8,
+    /// Octets of the whole unit.
+    pub(super) wire_len: usize,
+}
+
+impl Head {
+    /// That of the unit at the start of `octets`, if it is all there.
+    #[inline(always)]
+    fn of(octets: &[u8]) -> Result<Self, Incomplete> {
+        if let Some(head) = Self::of_single(octets) {
+            return Ok(head);
+        }
+        decode(octets).map(|unit| Self {
+            code: unit.code,
+            ident: unit.ident,
+            count: unit.count,
+            wire_len: unit.wire_len(),
+        })
+    }
+
+    /// By far the most frequent unit, one argument and no ID, found without the general walk.
+    #[inline(always)]
+    fn of_single(octets: &[u8]) -> Option<Self> {
+        let &[meta, high, low] = octets.first_chunk::<3>()?;
+        let code = Code::from_meta(meta);
+        let wire_len = PLAIN_HEADER_LEN + LENGTH_LEN + usize::from(u16::from_be_bytes([high, low]));
+        let is_single = meta & 0x0f == 1 && !code.is_frame() && wire_len <= octets.len();
+        is_single.then_some(Self { code, ident: FrameIdent { id: 0, number: 0 }, count: 1, wire_len })
+    }
+
+    #[inline(always)]
+    pub(super) const fn header_len(&self) -> usize {
+        header_len(self.code)
+    }
+
+    #[inline(always)]
+    fn has_payload(&self) -> bool {
+        self.wire_len > self.header_len() + usize::from(self.count) * LENGTH_LEN
+    }
 }
 
 /// The octets of `count` arguments at the start of `octets`.
@@ -111,9 +149,13 @@ fn walk(octets: &[u8], count: u8) -> Result<&[u8], Incomplete> {
     octets.get(..end).ok_or_else(|| Incomplete { missing_len: end - octets.len() })
 }
 
-/// Takes units off the front of a read buffer, however the stream was cut.
+/// Whole units that are set apart at once: many, since that costs as much as taking a few, and few enough that the octets
+/// looked at for it, a cache line each, are still in the nearest cache when they are taken.
+const GATHER_COUNT: usize = 256;
+
+/// Takes units off the front of what came, however the stream was cut.
 ///
-/// Keeps no octets of its own: what is not a whole unit yet stays in the caller's buffer. A unit shares the buffer's
+/// Keeps no octets of its own: what is not a whole unit yet stays in the [`ReceiveBuffer`]. A unit shares the buffer's
 /// memory; nothing is copied.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoder {
@@ -136,39 +178,67 @@ impl Decoder {
     /// [`LimitExceeded`] as soon as the LENGTHs say that the unit is longer than the decoder takes. There is no way to
     /// go on behind it: octets that are skipped cannot be told from octets that are lost.
     #[inline(always)]
-    pub fn decode(&self, buffer: &mut BytesMut) -> Result<Option<Unit>, LimitExceeded> {
-        let (code, ident, count, wire_len) = match single(buffer) {
-            // By far the most frequent unit, found without the general walk.
-            Some((code, wire_len)) => (code, FrameIdent { id: 0, number: 0 }, 1, wire_len),
-            None => match decode(buffer) {
-                Ok(unit) => (unit.code, unit.ident, unit.count, unit.wire_len()),
-                Err(Incomplete { missing_len }) => {
-                    self.check(buffer.len() + missing_len)?;
-                    return Ok(None);
-                }
-            },
-        };
-        self.check(wire_len)?;
-        let mut octets = buffer.split_to(wire_len).freeze();
-        bytes::Buf::advance(&mut octets, header_len(code));
-        Ok(Some(Unit::assemble(code, ident, Arguments::from_wire(usize::from(count), octets))))
+    pub fn decode(&self, buffer: &mut ReceiveBuffer) -> Result<Option<Unit>, LimitExceeded> {
+        let (incoming, whole) = buffer.parts();
+        self.decode_from(incoming, whole)
     }
 
-    /// The content of the whole unit without ID that `buffer` starts with, where it is all there, not too long, and has
-    /// payload.
+    /// [`decode`](Self::decode) for whoever keeps the two parts of a [`ReceiveBuffer`] apart.
     #[inline(always)]
-    pub(crate) fn decode_message(&self, buffer: &mut BytesMut) -> Option<Arguments> {
-        let (count, wire_len) = match single(buffer) {
-            Some((_, wire_len)) => (1, wire_len),
-            None => decode(buffer).ok().map(|unit| (unit.count(), unit.wire_len()))?,
-        };
-        let has_payload = wire_len > PLAIN_HEADER_LEN + count * LENGTH_LEN;
-        if !has_payload || wire_len > self.unit_len_max {
-            return None;
+    pub(crate) fn decode_from(
+        &self,
+        incoming: &mut BytesMut,
+        whole: &mut WholeUnits,
+    ) -> Result<Option<Unit>, LimitExceeded> {
+        let Some(head) = self.next_head(incoming, whole)? else { return Ok(None) };
+        Ok(Some(Unit::assemble(head.code, head.ident, whole.take(&head))))
+    }
+
+    /// The content of the unit at the front, where that is a whole message with payload; else nothing is taken.
+    #[inline(always)]
+    pub(crate) fn decode_message(&self, buffer: &mut ReceiveBuffer) -> Option<Arguments> {
+        let (incoming, whole) = buffer.parts();
+        let head = self.next_head(incoming, whole).ok()??;
+        (head.code == Code::Message && head.has_payload()).then(|| whole.take(&head))
+    }
+
+    /// What the next whole unit is.
+    #[inline(always)]
+    fn next_head(&self, incoming: &mut BytesMut, whole: &mut WholeUnits) -> Result<Option<Head>, LimitExceeded> {
+        if whole.is_spent() {
+            whole.let_go();
+            if incoming.is_empty() || !self.gather(incoming, whole)? {
+                return Ok(None);
+            }
         }
-        let mut octets = buffer.split_to(wire_len).freeze();
-        bytes::Buf::advance(&mut octets, PLAIN_HEADER_LEN);
-        Some(Arguments::from_wire(count, octets))
+        let Ok(head) = Head::of(whole.rest()) else { return Ok(None) };
+        // Looked at again: it may have been gathered with another limit.
+        self.check(head.wire_len)?;
+        Ok(Some(head))
+    }
+
+    /// Sets whole units apart; `false` where there are none.
+    #[inline(never)]
+    fn gather(&self, incoming: &mut BytesMut, whole: &mut WholeUnits) -> Result<bool, LimitExceeded> {
+        let mut end = 0;
+        for _ in 0..GATHER_COUNT {
+            let rest = incoming.get(end..).unwrap_or_default();
+            let (unit_len, is_whole) = match Head::of(rest) {
+                Ok(head) => (head.wire_len, true),
+                Err(Incomplete { missing_len }) => (rest.len() + missing_len, false),
+            };
+            match self.check(unit_len) {
+                Ok(()) if is_whole => end += unit_len,
+                // What came before has its turn first.
+                Ok(()) => break,
+                Err(_) if end > 0 => break,
+                Err(exceeded) => return Err(exceeded),
+            }
+        }
+        if end > 0 {
+            whole.refill(incoming.split_to(end).freeze());
+        }
+        Ok(end > 0)
     }
 
     /// How many octets the unit that `buffer` starts with still needs at least; 0 at a boundary.
@@ -196,9 +266,22 @@ mod tests {
     #[test]
     fn a_unit_at_the_limit_passes_and_one_past_it_fails_before_it_is_there() {
         let octets = [0x01, 0x00, 0x02, b'a', b'b'];
-        assert!(Decoder::new(5).decode(&mut BytesMut::from(&octets[..])).unwrap().is_some());
-        let error = Decoder::new(4).decode(&mut BytesMut::from(&octets[..3])).unwrap_err();
+        assert!(Decoder::new(5).decode(&mut ReceiveBuffer::from(&octets[..])).unwrap().is_some());
+        let error = Decoder::new(4).decode(&mut ReceiveBuffer::from(&octets[..3])).unwrap_err();
         assert_eq!((error.limit, error.max, error.got), (Limit::UnitLen, 4, 5));
+        let mut gathered = ReceiveBuffer::from(&[&octets[..], &octets].concat()[..]);
+        assert!(Decoder::new(5).decode(&mut gathered).unwrap().is_some());
+        assert_eq!(Decoder::new(4).decode(&mut gathered).unwrap_err().got, 5, "set apart by a decoder that takes more");
+    }
+
+    #[test]
+    fn what_came_before_a_unit_that_is_too_long_is_taken_first() {
+        let mut buffer = ReceiveBuffer::from(&[0x60, 0x01, 0, 1, b'a', 0x01, 0, 9][..]);
+        let decoder = Decoder::new(4);
+        let mut next = || decoder.decode(&mut buffer);
+        assert_eq!(next().unwrap().unwrap().code(), Code::Heartbeat);
+        assert_eq!(next().unwrap().unwrap().code(), Code::Message);
+        assert_eq!((next().unwrap_err().got, next().unwrap_err().got), (12, 12));
     }
 
     #[test]

@@ -2,11 +2,15 @@
 
 mod decode;
 mod encode;
+mod receive;
 mod transmit;
 
 pub use decode::{Decoder, Incomplete, UnitRef, decode};
 pub(crate) use encode::check;
 pub use encode::encode;
+pub use receive::ReceiveBuffer;
+#[cfg(feature = "tokio")]
+pub(crate) use receive::WholeUnits;
 pub use transmit::TransmitBuffer;
 
 /// Octets before the arguments of a unit that is no frame: META.

@@ -13,8 +13,10 @@ const SPLICE_LEN_MIN: usize = 4096;
 /// between them. A [`Buf`], so `chunks_vectored` and `advance` are all a carrier needs.
 #[derive(Debug, Default)]
 pub struct TransmitBuffer {
-    /// Headers and small payloads.
+    /// Headers and small payloads, up to `inline_end`; what lies behind is room that was written before, so that a unit
+    /// costs one look at the length.
     inline: Vec<u8>,
+    inline_end: usize,
     /// How much of `inline` is gone.
     inline_at: usize,
     /// Large payloads, each with the offset in `inline` that it comes before.
@@ -27,7 +29,7 @@ impl TransmitBuffer {
     /// An empty buffer that holds no memory.
     #[must_use]
     pub const fn new() -> Self {
-        Self { inline: Vec::new(), inline_at: 0, splices: VecDeque::new(), spliced_len: 0 }
+        Self { inline: Vec::new(), inline_end: 0, inline_at: 0, splices: VecDeque::new(), spliced_len: 0 }
     }
 
     /// Gives the memory back where the buffer is empty.
@@ -40,23 +42,18 @@ impl TransmitBuffer {
     /// Appends a unit that is known to fit the wire.
     #[inline]
     pub(crate) fn put_unit(&mut self, code: Code, ident: Option<FrameIdent>, arguments: &Arguments) {
-        #[allow(clippy::cast_possible_truncation, reason = "checked by the caller: at most 15 arguments")]
-        let count = arguments.count() as u8;
         if let Some(only) = arguments.as_single()
             && ident.is_none()
             && only.len() < SPLICE_LEN_MIN
         {
-            // The most frequent unit: one look at the capacity, two copies.
-            #[allow(clippy::cast_possible_truncation, reason = "less than SPLICE_LEN_MIN")]
-            let [high, low] = (only.len() as u16).to_be_bytes();
-            self.inline.reserve(3 + only.len());
-            self.inline.extend_from_slice(&[code.number() << 4 | 1, high, low]);
-            self.inline.extend_from_slice(only);
+            self.put_single(code, only);
             return;
         }
+        #[allow(clippy::cast_possible_truncation, reason = "checked by the caller: at most 15 arguments")]
+        let count = arguments.count() as u8;
         self.put_header(code, ident, count);
         match arguments.as_wire() {
-            Some(encoded) => self.put_payload(encoded, || encoded.clone()),
+            Some(encoded) => self.put_payload(encoded, || arguments.share_wire(encoded)),
             None => {
                 for (index, payload) in arguments.iter().enumerate() {
                     self.put_length(payload.len());
@@ -64,6 +61,39 @@ impl TransmitBuffer {
                 }
             }
         }
+    }
+
+    /// The most frequent unit: one look at the room, two copies.
+    #[inline(always)]
+    fn put_single(&mut self, code: Code, only: &[u8]) {
+        #[allow(clippy::cast_possible_truncation, reason = "less than SPLICE_LEN_MIN")]
+        let [high, low] = (only.len() as u16).to_be_bytes();
+        if let Some((head, payload)) = self.room(3 + only.len()).split_first_chunk_mut::<3>() {
+            *head = [code.number() << 4 | 1, high, low];
+            copy(payload, only);
+        }
+    }
+
+    /// The next `len` octets of `inline`, to be written by the caller.
+    #[inline(always)]
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        let start = self.inline_end;
+        let end = start + len;
+        if end > self.inline.len() {
+            self.grow(end);
+        }
+        self.inline_end = end;
+        self.inline.get_mut(start..end).unwrap_or_default()
+    }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        self.inline.resize(len.max(2 * self.inline.len()), 0);
+    }
+
+    #[inline]
+    fn append(&mut self, octets: &[u8]) {
+        copy(self.room(octets.len()), octets);
     }
 
     /// Appends a frame of `count` arguments whose `pieces`, sorted by argument, are known to fit.
@@ -88,9 +118,9 @@ impl TransmitBuffer {
         if let Some(FrameIdent { id, number }) = ident {
             let [i0, i1] = id.to_be_bytes();
             let [n0, n1, n2, n3] = number.to_be_bytes();
-            self.inline.extend_from_slice(&[meta, i0, i1, n0, n1, n2, n3]);
+            self.append(&[meta, i0, i1, n0, n1, n2, n3]);
         } else {
-            self.inline.push(meta);
+            self.append(&[meta]);
         }
     }
 
@@ -98,26 +128,27 @@ impl TransmitBuffer {
     fn put_length(&mut self, len: usize) {
         #[allow(clippy::cast_possible_truncation, reason = "checked by the caller: at most 65,535")]
         let length = len as u16;
-        self.inline.extend_from_slice(&length.to_be_bytes());
+        self.append(&length.to_be_bytes());
     }
 
     #[inline]
     fn put_payload(&mut self, payload: &[u8], shared: impl FnOnce() -> Bytes) {
         if payload.len() < SPLICE_LEN_MIN {
-            self.inline.extend_from_slice(payload);
+            self.append(payload);
         } else {
             self.spliced_len += payload.len();
-            self.splices.push_back((self.inline.len(), shared()));
+            self.splices.push_back((self.inline_end, shared()));
         }
     }
 
     /// Drops what was sent from the front of `inline`, so that a buffer that never runs empty does not grow.
     fn compact(&mut self) {
-        if self.inline_at >= self.inline.len() && self.splices.is_empty() {
-            self.inline.clear();
+        if self.inline_at >= self.inline_end && self.splices.is_empty() {
+            self.inline_end = 0;
             self.inline_at = 0;
-        } else if self.inline_at > self.inline.len() / 2 && self.inline_at > 64 * 1024 {
-            self.inline.drain(..self.inline_at);
+        } else if self.inline_at > self.inline_end / 2 && self.inline_at > 64 * 1024 {
+            self.inline.copy_within(self.inline_at..self.inline_end, 0);
+            self.inline_end -= self.inline_at;
             for (offset, _) in &mut self.splices {
                 *offset -= self.inline_at;
             }
@@ -129,13 +160,13 @@ impl TransmitBuffer {
 impl Buf for TransmitBuffer {
     #[inline]
     fn remaining(&self) -> usize {
-        self.inline.len() - self.inline_at + self.spliced_len
+        self.inline_end - self.inline_at + self.spliced_len
     }
 
     #[inline]
     fn chunk(&self) -> &[u8] {
         match self.splices.front() {
-            None => self.inline.get(self.inline_at..).unwrap_or_default(),
+            None => self.inline.get(self.inline_at..self.inline_end).unwrap_or_default(),
             Some((offset, _)) if *offset > self.inline_at => {
                 self.inline.get(self.inline_at..*offset).unwrap_or_default()
             }
@@ -155,7 +186,7 @@ impl Buf for TransmitBuffer {
                     payload
                 }
                 _ => {
-                    let end = next_splice.map_or(self.inline.len(), |(offset, _)| *offset);
+                    let end = next_splice.map_or(self.inline_end, |(offset, _)| *offset);
                     let chunk = self.inline.get(inline_at..end).unwrap_or_default();
                     inline_at = end;
                     chunk
@@ -184,7 +215,7 @@ impl Buf for TransmitBuffer {
                     }
                 }
                 front => {
-                    let end = front.map_or(self.inline.len(), |(offset, _)| *offset);
+                    let end = front.map_or(self.inline_end, |(offset, _)| *offset);
                     let step = len.min(end - self.inline_at);
                     if step == 0 {
                         break;
@@ -195,6 +226,26 @@ impl Buf for TransmitBuffer {
             }
         }
         self.compact();
+    }
+}
+
+/// Copies `from` to `to`, which is as long. Short ones overlap two copies of a fixed length, which need no call.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    match from.len() {
+        8..=16 => copy_ends::<8>(to, from),
+        17..=32 => copy_ends::<16>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
+        *to = *from;
     }
 }
 
@@ -232,6 +283,20 @@ mod tests {
             assert_eq!((out.remaining(), out.chunk().first()), (3 + 4000, Some(&0x01)));
         }
         assert!(out.inline.len() < 256 * 1024, "{}", out.inline.len());
+    }
+
+    #[test]
+    fn payloads_of_any_length_are_copied_whole() {
+        let mut out = TransmitBuffer::new();
+        let content: Bytes = (0..=255).collect::<Vec<u8>>().into();
+        for len in 0..100 {
+            // Other octets than those of the one before, which may still lie there.
+            let payload = content.slice(len..2 * len);
+            put(&mut out, &payload);
+            let mut got = vec![0; 3 + len];
+            out.copy_to_slice(&mut got);
+            assert_eq!(got.split_first_chunk::<3>().unwrap(), (&[1, 0, u8::try_from(len).unwrap()], &payload[..]));
+        }
     }
 
     #[test]

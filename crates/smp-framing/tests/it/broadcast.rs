@@ -9,10 +9,11 @@ use smp_framing::{
     Arguments, Broadcast, Code, Connection, ConnectionError, Delivery, LeaveReason, Receiver, Sender, Subscription,
 };
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -231,10 +232,9 @@ async fn one_that_never_reads_is_dropped_or_disconnected_while_the_others_get_ev
             let mut frames = content.chunks(FRAME_LEN);
             body.write(0, Bytes::copy_from_slice(frames.next().unwrap())).await.unwrap();
             body.flush().await.unwrap();
-            while subscription.queued_len() > 0 {
-                // Its beginning is handed over before the rest floods the queue.
-                tokio::task::yield_now().await;
-            }
+            // Its beginning is on its way before the rest floods the queue.
+            let mut first = [0];
+            far.read_exact(&mut first).await.unwrap();
             for frame in frames {
                 body.write(0, Bytes::copy_from_slice(frame)).await.unwrap();
                 assert!(subscription.queued_len() <= 64 * 1500, "its queue is bounded");
@@ -257,7 +257,8 @@ async fn one_that_never_reads_is_dropped_or_disconnected_while_the_others_get_ev
                 let _rest = tokio::io::copy(&mut far, &mut tokio::io::sink()).await;
             } else {
                 assert!(!sender.is_closed());
-                let reading = read(far);
+                let (far_in, far_out) = tokio::io::split(far);
+                let reading = read(tokio::io::join(Cursor::new(first).chain(far_in), far_out));
                 assert_eq!(subscription.left().await, LeaveReason::Finished);
                 sender.close().await;
                 let (got, _) = reading.await.unwrap();

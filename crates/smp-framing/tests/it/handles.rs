@@ -392,3 +392,22 @@ async fn what_a_peer_had_on_its_way_when_it_was_paused_does_not_hide_its_resume(
     }
     echo.abort();
 }
+
+#[tokio::test]
+async fn who_waits_for_the_end_learns_of_it() {
+    let (near, far) = duplex(100);
+    let (sender, _receiver) = Connection::new(near, config()).spawn();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let sender = sender.clone();
+            tokio::spawn(async move { sender.closed().await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    assert!(!sender.is_closed() && waiting.iter().all(|task| !task.is_finished()));
+    drop(far);
+    for task in waiting {
+        tokio::time::timeout(Duration::from_secs(5), task).await.expect("told").unwrap();
+    }
+    assert!(sender.is_closed());
+}

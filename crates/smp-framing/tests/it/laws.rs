@@ -1,8 +1,8 @@
 //! The laws of every machine.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use smp_framing::machine::{Command, ConnectionMachine, ErrorReport, Event, Input};
-use smp_framing::wire::TransmitBuffer;
+use smp_framing::wire::{ReceiveBuffer, TransmitBuffer};
 use smp_framing::{Arguments, Config, Limits, UserCode};
 use std::time::Duration;
 use testkit::Rng;
@@ -102,7 +102,7 @@ impl Subject for Smp {
 }
 
 fn feed(machine: &mut ConnectionMachine, now: Instant, octets: &[u8]) -> String {
-    let mut buffer = BytesMut::from(octets);
+    let mut buffer = ReceiveBuffer::from(octets);
     let taken = machine.handle(now, Input::Received(&mut buffer));
     format!("octets {octets:02x?} {taken:?} left {}", buffer.len())
 }

@@ -158,7 +158,7 @@ fn frames_of_31_octets_count_as_small_and_others_and_last_ones_do_not() {
 fn events_are_bounded_and_octets_wait() {
     //= SMPF-L-EVENTS
     let mut table = Table::new(with_limits(|limits| limits.event_count_max = 8));
-    let mut buffer = bytes::BytesMut::from(&[0x00; 100][..]);
+    let mut buffer = smp_framing::wire::ReceiveBuffer::from(&[0x00; 100][..]);
     wirekit::Machine::handle(&mut table.machine, table.now, smp_framing::machine::Input::Received(&mut buffer))
         .unwrap();
     assert!(table.machine.is_full());

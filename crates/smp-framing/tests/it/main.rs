@@ -17,5 +17,6 @@ mod laws;
 mod limits;
 mod machine;
 mod own_vectors;
+mod pace;
 mod table;
 mod vectors;

@@ -1,8 +1,8 @@
 //! A machine on a table: time by hand, octets by hand.
 
-use bytes::{Buf, BytesMut};
+use bytes::BufMut;
 use smp_framing::machine::{Command, ConnectionMachine, Event, Input, UsageError};
-use smp_framing::wire::{Decoder, TransmitBuffer};
+use smp_framing::wire::{Decoder, ReceiveBuffer, TransmitBuffer};
 use smp_framing::{Arguments, Code, Config, ConfigBuilder, FrameIdent, Limits, Unit};
 use std::time::Duration;
 use wirekit::{Instant, Machine};
@@ -33,7 +33,7 @@ impl Table {
 
     /// Hands octets in, polling events so that there is always room.
     pub(crate) fn receive(&mut self, octets: &[u8]) -> Vec<Event> {
-        let mut buffer = BytesMut::from(octets);
+        let mut buffer = ReceiveBuffer::from(octets);
         let mut events = Vec::new();
         loop {
             let before = (buffer.len(), events.len());
@@ -81,8 +81,8 @@ impl Table {
     pub(crate) fn transmit_once(&mut self) -> Vec<Unit> {
         let mut out = TransmitBuffer::new();
         self.machine.poll_transmit(self.now, &mut out);
-        let mut octets = BytesMut::zeroed(out.remaining());
-        out.copy_to_slice(&mut octets);
+        let mut octets = ReceiveBuffer::new();
+        octets.incoming().put(&mut out);
         let units = std::iter::from_fn(|| self.decoder.decode(&mut octets).unwrap()).collect();
         assert!(octets.is_empty(), "a transmit ends at a boundary");
         units

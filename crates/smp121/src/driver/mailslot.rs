@@ -63,6 +63,13 @@ impl Mailslot {
         Ok(request.map(|request| Request::new(Arc::clone(&self.owner), request)))
     }
 
+    /// Sets the precedence of its replies: the code point of differentiated services of their segments, whose lowest six bits
+    /// count. Default 0.
+    pub fn set_dscp(&self, dscp: u8) {
+        // It is there for as long as this handle is.
+        let _gone = self.owner.shared.state().machine.set_dscp(self.id, dscp);
+    }
+
     /// Its number on the wire, never 0.
     #[must_use]
     pub const fn number(&self) -> u16 {

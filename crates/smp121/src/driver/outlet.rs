@@ -66,6 +66,11 @@ impl Outlet {
         self.has_more
     }
 
+    /// True where nothing is kept back, and nothing left for the driver.
+    pub(super) fn is_free(&self) -> bool {
+        self.block == Block::Open && !self.has_more
+    }
+
     /// True where nothing waits to be sent.
     pub(super) fn is_idle(&self) -> bool {
         self.batch.is_empty() && !self.has_more

@@ -2,7 +2,7 @@
 
 use super::counters::EndpointCounters;
 use super::error::ReceiveError;
-use super::outlet::{Block, Outlet, too_long};
+use super::outlet::{Outlet, too_long};
 use super::waiting::{BuildSerialHasher, Ticket, Waiters, Wakes};
 use crate::ExchangeError;
 use crate::machine::{EndpointMachine, Event, ExchangeId, Input, MailslotId, RemoteId, RequestId, Resolved};
@@ -52,6 +52,8 @@ pub(super) struct State {
     /// Gone when the endpoint has ended, so that its address is free.
     pub(super) socket: Option<Arc<dyn DatagramSocket>>,
     pub(super) outlet: Outlet,
+    /// What is to be sent is left for the driver, whose turn comes after those of the tasks that it has just woken.
+    pub(super) is_corked: bool,
     pub(super) phase: Phase,
     pub(super) exchanges: HashMap<ExchangeId, Exchange, BuildSerialHasher>,
     /// Those who wait for a request.
@@ -80,6 +82,7 @@ impl State {
             machine,
             socket: Some(socket),
             outlet,
+            is_corked: false,
             phase: Phase::Open,
             exchanges: HashMap::default(),
             receivers: HashMap::default(),
@@ -115,7 +118,9 @@ impl State {
     /// Sends what is to be sent and tells those who wait. To be called whenever the machine was, before the lock is given
     /// back.
     pub(super) fn settle(&mut self, now: Instant, wakes: &mut Wakes) {
-        if let Some(socket) = &self.socket {
+        if let Some(socket) = &self.socket
+            && !self.is_corked
+        {
             self.outlet.flush(now, &mut self.machine, &**socket, &mut self.counters);
         }
         self.tell(wakes);
@@ -128,8 +133,7 @@ impl State {
         if is_earlier {
             self.armed_at = deadline;
         }
-        let is_free = self.outlet.block() == Block::Open && !self.outlet.has_more();
-        if (is_earlier || !is_free || !matches!(self.phase, Phase::Open))
+        if (is_earlier || !self.outlet.is_free() || !matches!(self.phase, Phase::Open))
             && let Some(driver) = &self.driver
         {
             wakes.push(driver.clone());

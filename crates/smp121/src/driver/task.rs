@@ -25,10 +25,19 @@ const BATCHES_PER_TURN_MAX: usize = 4;
 enum Step {
     /// Nothing to do before something happens.
     Idle,
-    /// There is more to do.
+    /// There is more to do, after others had their turn.
     Again,
     /// The endpoint has ended.
     Over,
+}
+
+/// What is to be done after something was received.
+#[derive(Clone, Copy, Debug)]
+struct Care {
+    /// Something but the socket is to be seen to.
+    is_wanted: bool,
+    /// What others send is left for the next turn.
+    is_corked: bool,
 }
 
 pub(super) struct Driver {
@@ -46,9 +55,10 @@ impl Driver {
     }
 
     /// Hands everything that was received to the machine, in one hold of the lock.
-    fn take_in(&mut self) {
+    fn take_in(&mut self) -> Care {
         let mut state = self.shared.state();
         let now = self.shared.clock.now();
+        state.is_corked = false;
         state.counters.batches_received_count += 1;
         state.counters.carrier_dropped = self.batch.dropped();
         for error in self.batch.errors() {
@@ -63,12 +73,28 @@ impl Driver {
             }
         }
         state.settle(now, &mut self.wakes);
+        // Several tasks that are woken have several things to send: those go together, when all of them had their turn and
+        // this task has its next.
+        state.is_corked = self.wakes.len() > 1;
+        let care = Care { is_wanted: self.wants_care(&state, now), is_corked: state.is_corked };
         drop(state);
         self.wakes.wake();
+        care
+    }
+
+    /// Whether anything but the socket has to be seen to.
+    fn wants_care(&self, state: &State, now: Instant) -> bool {
+        let rings_at = self.alarm.until();
+        let deadline = state.machine.poll_timeout().map(|deadline| deadline.at);
+        rings_at.is_some_and(|at| at <= now)
+            || deadline.is_some_and(|at| at <= now || rings_at.is_none_or(|rings_at| at < rings_at))
+            || !state.outlet.is_free()
+            || state.driver.is_none()
+            || state.check_open().is_err()
     }
 
     /// Does what is due, and sees to it that the task is woken for what will be.
-    fn tend(&mut self, cx: &mut Context<'_>) -> Step {
+    fn tend(&mut self, cx: &mut Context<'_>, is_corked: bool) -> Step {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         if state.end_reason().is_some() {
@@ -89,6 +115,7 @@ impl Driver {
         if state.machine.poll_timeout().is_some_and(|deadline| deadline.is_due(now)) {
             state.machine.handle_timeout(now);
         }
+        state.is_corked = is_corked;
         state.settle(now, &mut self.wakes);
         let close_at = state.close_deadline(now);
         if close_at.is_some_and(|at| at <= now) {
@@ -153,27 +180,34 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let mut is_busy = true;
+        // Where nothing was received, something else woke the task.
+        let mut care = Care { is_wanted: true, is_corked: false };
+        let mut is_again = true;
         for _ in 0..BATCHES_PER_TURN_MAX {
             let Some(socket) = &this.socket else { return Poll::Ready(()) };
             match socket.poll_receive(cx, &mut this.batch) {
-                Poll::Ready(Ok(())) => this.take_in(),
+                Poll::Ready(Ok(())) => care = this.take_in(),
                 Poll::Ready(Err(error)) => {
                     this.end(ReceiveError::Carrier(Arc::new(error)));
                     return Poll::Ready(());
                 }
                 Poll::Pending => {
-                    is_busy = false;
+                    is_again = care.is_corked;
                     break;
                 }
             }
+            if care.is_corked {
+                break;
+            }
         }
-        match this.tend(cx) {
-            Step::Over => return Poll::Ready(()),
-            Step::Again => is_busy = true,
-            Step::Idle => {}
+        if care.is_wanted {
+            match this.tend(cx, care.is_corked) {
+                Step::Over => return Poll::Ready(()),
+                Step::Again => is_again = true,
+                Step::Idle => {}
+            }
         }
-        if is_busy {
+        if is_again {
             cx.waker().wake_by_ref();
         }
         Poll::Pending

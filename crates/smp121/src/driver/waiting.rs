@@ -19,6 +19,10 @@ impl Wakes {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+
     /// Wakes them in order; the room stays.
     pub(super) fn wake(&mut self) {
         if let Some(waker) = self.first.take() {

@@ -72,10 +72,6 @@ impl Assembly {
         self.prefix.len() + self.runs_len + self.runs.len() * self.overhead_len
     }
 
-    pub(super) const fn total(&self) -> Option<u32> {
-        self.total
-    }
-
     pub(super) fn has_gaps(&self) -> bool {
         !self.runs.is_empty()
     }

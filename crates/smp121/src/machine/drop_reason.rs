@@ -47,11 +47,13 @@ pub enum DropReason {
     OtherTotal,
     /// Something that was here already.
     Duplicate,
+    /// Something for a mailslot, while this endpoint never had one.
+    NoMailslots,
 }
 
 impl DropReason {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Length,
         Self::Checksum,
         Self::Responses,
@@ -72,6 +74,7 @@ impl DropReason {
         Self::Gaps,
         Self::OtherTotal,
         Self::Duplicate,
+        Self::NoMailslots,
     ];
 
     /// A word for logs and metrics.
@@ -98,6 +101,7 @@ impl DropReason {
             Self::Gaps => "gaps",
             Self::OtherTotal => "other_total",
             Self::Duplicate => "duplicate",
+            Self::NoMailslots => "no_mailslots",
         }
     }
 }

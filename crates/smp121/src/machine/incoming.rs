@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::ExchangeError;
 use crate::config::Addressing;
 use crate::wire::{self, Action, Data, Direction, Kind, NameReply, PseudoHeader, Segment};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use wirekit::datagram::{PathError, PathErrorKind};
 
@@ -32,7 +32,7 @@ impl EndpointMachine {
         let pseudo = match self.shared.config.addressing {
             Addressing::None => PseudoHeader::None,
             Addressing::Ip => {
-                if source.ip().is_multicast() || source.ip().is_unspecified() || destination.is_multicast() {
+                if is_of_many(source.ip()) || source.ip().is_unspecified() || is_of_many(destination) {
                     return Err(DropReason::Address);
                 }
                 PseudoHeader::between(source.ip(), destination).ok_or(DropReason::Address)?
@@ -69,6 +69,9 @@ impl EndpointMachine {
     /// A segment from somebody that nothing is known of.
     //= SMP121-R-D
     fn on_stranger(&mut self, source: SocketAddr, destination: IpAddr, kind: Kind<'_>) -> Result<(), DropReason> {
+        if self.shared.mailslots.is_untouched() && kind.asks() {
+            return Err(DropReason::NoMailslots);
+        }
         match kind {
             Kind::Data(Data { direction: Direction::Request, number, mailslot, .. }) => {
                 self.shared.take_reset()?;
@@ -98,6 +101,12 @@ impl EndpointMachine {
         peer.on_path_error(error, shared);
         peers.settle(key);
     }
+}
+
+/// A group, or everybody: nobody has an exchange with them.
+fn is_of_many(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 impl Peer {
@@ -170,6 +179,9 @@ impl Peer {
 
     //= SMP121-R-D, SMP121-R-K
     fn on_request(&mut self, data: &Data<'_>, shared: &mut Shared) -> Result<(), DropReason> {
+        if shared.mailslots.is_untouched() {
+            return Err(DropReason::NoMailslots);
+        }
         let id = shared.mailslots.by_number(data.mailslot).map(|mailslot| mailslot.id);
         let Self { inbound, link, .. } = self;
         let outcome = match inbound.get_mut(&data.mailslot) {
@@ -185,6 +197,9 @@ impl Peer {
 
     //= SMP121-W16, SMP121-L8
     fn on_name_request(&mut self, key: PeerKey, name: &[u8], shared: &mut Shared) -> Result<(), DropReason> {
+        if shared.mailslots.is_untouched() {
+            return Err(DropReason::NoMailslots);
+        }
         if !self.link.name_requests.take(shared.now) {
             return Err(DropReason::NameRequestRate);
         }
@@ -214,16 +229,20 @@ impl Peer {
     }
 
     fn on_path_error(&mut self, error: &PathError, shared: &mut Shared) {
-        let Self { remotes, link, .. } = self;
+        let Self { remotes, inbound, link, .. } = self;
+        let number = error.quoted.map(|[a, b, c, d, ..]| u32::from_be_bytes([a, b, c, d]));
         if let PathErrorKind::TooLong { mtu } = error.kind {
             let ip_len = if error.destination.is_ipv4() { 20 } else { 40 };
-            if mtu > 0 {
+            let is_ours = |number| {
+                remotes.iter().flatten().any(|remote| remote.quotes(number))
+                    || inbound.values().any(|inbound| inbound.quotes(number))
+            };
+            if mtu > 0 && number.is_none_or(is_ours) {
                 link.set_segment_len_max(super::num::to_usize(mtu).saturating_sub(ip_len));
             }
             return;
         }
         let is_final = matches!(error.kind, PathErrorKind::ProtocolUnreachable | PathErrorKind::PortUnreachable);
-        let number = error.quoted.map(|[a, b, c, d, ..]| u32::from_be_bytes([a, b, c, d]));
         // A peer that was there a moment ago may be starting anew.
         let is_silent = shared.now.saturating_since(link.heard_at) >= RESTART_TIME;
         for remote in remotes.iter_mut().flatten() {
@@ -233,6 +252,15 @@ impl Peer {
                 remote.fail(ExchangeError::Unreachable(error.kind), link, shared);
             }
         }
+    }
+}
+
+impl Kind<'_> {
+    /// True for what wants something of a mailslot of ours. An endpoint that never had any stays silent: it may share its address with
+    /// one that has some, and would answer for it.
+    //= SMP121-O21
+    const fn asks(&self) -> bool {
+        matches!(self, Self::NameRequest { .. } | Self::Data(Data { direction: Direction::Request, .. }))
     }
 }
 

@@ -20,9 +20,6 @@ const BLACK_HOLE_COUNT: u32 = 3;
 /// How long one segment that arrived shows what the path takes.
 const PASSED_TIME: Duration = Duration::from_secs(1);
 
-/// Round trips of which packets overtake each other.
-const REORDERING_SRTT_MIN: Duration = Duration::from_millis(4);
-
 /// Control segments that wait for one peer. More are dropped: both sides ask again.
 const CONTROL_COUNT_MAX: usize = 32;
 
@@ -205,10 +202,7 @@ impl Link {
     /// An acknowledgement of a part of `transfer`.
     pub(super) fn on_ack(&mut self, transfer: &mut Transfer, offset: u32, now: Instant) -> Acked {
         let (before, used_len, sent_at) = (transfer.flight_len(), self.congestion.flight_len(), transfer.sent_at());
-        let srtt = self.rtt.srtt();
-        // On a short way packets do not overtake each other, and come in batches.
-        let reordering = if srtt < REORDERING_SRTT_MIN { Duration::ZERO } else { srtt / 4 };
-        let patience = Patience { quiet: self.quiet(), reordering, segment_len: self.body_len_max() };
+        let patience = Patience { quiet: self.quiet(), segment_len: self.body_len_max() };
         let acked = transfer.on_ack(offset, now, patience);
         self.congestion.moved(before, transfer.flight_len());
         match acked {

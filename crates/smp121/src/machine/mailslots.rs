@@ -22,6 +22,8 @@ pub(super) struct Mailslot {
     pub(super) name: Box<[u8]>,
     /// The largest request, in octets.
     pub(super) len_max: u32,
+    /// The code point of its replies.
+    pub(super) dscp: u8,
     /// Requests of peers that are assembled or wait, not counting those next in turn.
     pub(super) queued_count: usize,
     turns: VecDeque<Turn>,
@@ -56,12 +58,18 @@ pub(super) struct Mailslots {
     by_number: BTreeMap<u16, Mailslot>,
     by_name: BTreeMap<Box<[u8]>, u16>,
     last_number: u16,
+    was_defined: bool,
 }
 
 impl Mailslots {
     /// Numbers count up from `first`, so that those of an earlier life are not given again at once.
     pub(super) const fn new(first: u16) -> Self {
-        Self { by_number: BTreeMap::new(), by_name: BTreeMap::new(), last_number: first }
+        Self { by_number: BTreeMap::new(), by_name: BTreeMap::new(), last_number: first, was_defined: false }
+    }
+
+    /// True where there never was one.
+    pub(super) const fn is_untouched(&self) -> bool {
+        !self.was_defined
     }
 
     pub(super) fn define(
@@ -85,11 +93,12 @@ impl Mailslots {
             return Err(LimitExceeded::new("mailslots_max", limits.mailslots_max, count).into());
         }
         let number = self.free_number();
+        self.was_defined = true;
         let id = MailslotId { number, serial };
         let name: Box<[u8]> = name.into();
         self.by_name.insert(name.clone(), number);
         let mailslot =
-            Mailslot { id, name, len_max: len, queued_count: 0, turns: VecDeque::new(), is_announced: false };
+            Mailslot { id, name, len_max: len, dscp: 0, queued_count: 0, turns: VecDeque::new(), is_announced: false };
         self.by_number.insert(number, mailslot);
         Ok(id)
     }

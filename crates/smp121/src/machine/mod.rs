@@ -187,6 +187,17 @@ impl EndpointMachine {
         mailslots.define(name, len_max, serial, &config.limits)
     }
 
+    /// Sets the precedence of a mailslot's replies: the code point of differentiated services of their segments, whose lowest six
+    /// bits count. Default 0.
+    ///
+    /// # Errors
+    /// [`UsageError::Gone`] where the mailslot is gone.
+    //= SMP121-A30, SMP121-I15
+    pub fn set_dscp(&mut self, id: MailslotId, dscp: u8) -> Result<(), UsageError> {
+        self.shared.mailslots.get_mut(id).ok_or(UsageError::Gone)?.dscp = dscp & 0x3f;
+        Ok(())
+    }
+
     /// Takes a mailslot away. Requests in it are dropped; peers that ask again learn that it is gone.
     ///
     /// # Errors

@@ -149,15 +149,17 @@ impl Peer {
                     let remote = remotes.get_mut(super::num::to_usize(remote)).and_then(Option::as_mut);
                     let Some(remote) = remote else { continue };
                     let Some(mailslot) = remote.mailslot() else { continue };
-                    let Some((transfer, dscp)) = remote.sending(place) else { continue };
-                    let head = Head { direction: Direction::Request, place, mailslot, dscp };
+                    let turn = remote.turn_of(place);
+                    let Some((transfer, dscp)) = remote.sending(turn) else { continue };
+                    let head = Head { direction: Direction::Request, place: turn, mailslot, dscp };
                     let outcome = send_transfer(transfer, head, link, shared, out);
-                    (outcome, outcome != Outcome::Blocked && remote.on_sent(place, link, shared.now))
+                    (outcome, outcome != Outcome::Blocked && remote.on_sent(turn, turn == place, link, shared.now))
                 }
                 Sender::Reply { mailslot, place } => {
                     let Some(inbound) = inbound.get_mut(&mailslot) else { continue };
                     let Some(transfer) = inbound.sending(place) else { continue };
-                    let head = Head { direction: Direction::Reply, place, mailslot, dscp: 0 };
+                    let dscp = shared.mailslots.by_number(mailslot).map_or(0, |mailslot| mailslot.dscp);
+                    let head = Head { direction: Direction::Reply, place, mailslot, dscp };
                     let outcome = send_transfer(transfer, head, link, shared, out);
                     (outcome, outcome != Outcome::Blocked && inbound.on_sent(place, link, shared))
                 }

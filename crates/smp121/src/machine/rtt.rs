@@ -6,6 +6,9 @@ use std::time::Duration;
 /// However slow a path, nothing waits longer than this before it is sent again.
 const RTO_MAX: Duration = Duration::from_secs(60);
 
+/// How much longer than a round trip a time-out is at least: the peer may keep an acknowledgement back for a while.
+const ACK_DELAY: Duration = Duration::from_millis(50);
+
 /// The clock of deadlines ticks at most this coarsely.
 const GRANULARITY: Duration = Duration::from_millis(1);
 
@@ -52,7 +55,7 @@ impl RttEstimator {
     /// How long to wait before sending again, `backoff` times doubled.
     //= SMP121-A21
     pub(super) fn rto(&self, profile: &Profile, backoff: u32) -> Duration {
-        let rto = self.smoothed.map_or(profile.rto_initial, |(srtt, rttvar)| srtt + GRANULARITY.max(rttvar * 4));
+        let rto = self.smoothed.map_or(profile.rto_initial, |(srtt, rttvar)| srtt + ACK_DELAY.max(rttvar * 4));
         let doubled = rto.max(profile.rto_min).saturating_mul(1 << backoff.min(profile.backoff_max).min(16));
         doubled.min(RTO_MAX.max(profile.rto_min))
     }

@@ -10,9 +10,6 @@ use wirekit::Instant;
 /// Acknowledgements of the same offset that show a loss.
 pub(super) const DUPLICATES_MAX: u32 = 3;
 
-/// Time-outs in a row after which two copies go each time.
-const PATIENT_COUNT: u32 = 3;
-
 /// Probes before a time-out.
 const PROBES_MAX: u32 = 3;
 
@@ -21,8 +18,6 @@ const PROBES_MAX: u32 = 3;
 pub(super) struct Patience {
     /// How long nothing of the message must have been sent for one repetition to mean that something is missing.
     pub(super) quiet: Duration,
-    /// How long after the first repetition what is missing may still come, overtaken by others.
-    pub(super) reordering: Duration,
     /// Octets of a segment: about so many have arrived with each repetition.
     pub(super) segment_len: usize,
 }
@@ -67,8 +62,6 @@ pub(super) struct Transfer {
     first_again: bool,
     /// The segment behind what was acknowledged is to be sent once more.
     edge_again: bool,
-    /// What is urgent goes so many times more: one copy a time-out may be too few on a path that loses a third.
-    copies_left: u32,
     /// Nothing is sent unless the peer asks for it, and nothing counts as in flight.
     is_parked: bool,
     /// Time-outs since anything was acknowledged. After the first the message has stalled: one segment a time-out goes, and
@@ -77,8 +70,6 @@ pub(super) struct Transfer {
     /// When the segment went that timed out first.
     stalled_at: Instant,
     duplicate_count: u32,
-    /// When the first of those came.
-    gap_seen_at: Instant,
     /// Octets that seem to have arrived behind the gap, as repetitions tell: they are not in flight any more.
     arrived_len: u32,
     /// Probes since anything was acknowledged.
@@ -104,12 +95,10 @@ impl Transfer {
             begun: false,
             first_again: false,
             edge_again: false,
-            copies_left: 0,
             is_parked: false,
             timeouts_count: 0,
             stalled_at: now,
             duplicate_count: 0,
-            gap_seen_at: now,
             arrived_len: 0,
             probes_count: 0,
             recover: None,
@@ -199,9 +188,7 @@ impl Transfer {
     pub(super) fn on_sent(&mut self, part: &NextPart, now: Instant) {
         let end = to_u32(part.range.end);
         let was_urgent = self.is_urgent();
-        if was_urgent && self.copies_left > 0 {
-            self.copies_left -= 1;
-        } else if self.first_again {
+        if self.first_again {
             self.first_again = false;
         } else if self.edge_again {
             self.edge_again = false;
@@ -236,7 +223,6 @@ impl Transfer {
         // With the gap, what had arrived behind it is acknowledged.
         self.arrived_len = self.arrived_len.saturating_sub(to_u32(len));
         self.timeouts_count = 0;
-        self.copies_left = 0;
         self.duplicate_count = 0;
         self.probes_count = 0;
         self.edge_again = false;
@@ -268,12 +254,11 @@ impl Transfer {
             if self.flight_len() == 0 || self.recover.is_some() {
                 return Acked::Again;
             }
-            if self.duplicate_count == 0 {
-                self.gap_seen_at = now;
-            }
             self.duplicate_count += 1;
-            let may_come = now.saturating_since(self.gap_seen_at) < patience.reordering;
-            if self.duplicate_count < DUPLICATES_MAX || may_come {
+            // Fewer will do where not so many segments are behind the gap that could draw them (RFC 5827).
+            let behind_len = self.next.saturating_sub(self.acked).saturating_sub(1);
+            let behind_count = behind_len / to_u32(patience.segment_len).max(1);
+            if self.duplicate_count < DUPLICATES_MAX.min(behind_count.max(1)) {
                 return Acked::Again;
             }
         }
@@ -324,8 +309,12 @@ impl Transfer {
         self.edge_again = self.acked < self.total;
         self.first_again = !self.edge_again;
         self.timeouts_count = self.timeouts_count.saturating_add(1);
-        self.copies_left = if self.timeouts_count > PATIENT_COUNT { 1 } else { 0 };
         self.timeouts_count
+    }
+
+    /// The peer acknowledged more than `offset`.
+    pub(super) const fn has_acked_beyond(&self, offset: u32) -> bool {
+        self.acked > offset
     }
 
     /// The peer had more of it than `offset`, and has no more.
@@ -352,10 +341,9 @@ impl Transfer {
         }
     }
 
-    /// The peer does not have, or may not have, the first segment, or is to say what it has. It was asked `times` before.
-    pub(super) const fn ask_again(&mut self, times: u32) {
+    /// The peer does not have, or may not have, the first segment, or is to say what it has.
+    pub(super) const fn ask_again(&mut self) {
         self.first_again = true;
-        self.copies_left = if times > PATIENT_COUNT { 1 } else { 0 };
         self.probe = None;
     }
 
@@ -393,7 +381,7 @@ impl Transfer {
 mod tests {
     use super::*;
 
-    const QUIET: Patience = Patience { quiet: Duration::from_secs(1), reordering: Duration::ZERO, segment_len: 10 };
+    const QUIET: Patience = Patience { quiet: Duration::from_secs(1), segment_len: 10 };
 
     fn at(ms: u64) -> Instant {
         Instant::from_epoch(Duration::from_millis(ms))
@@ -465,16 +453,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_overtaken_gets_its_time() {
-        let patience = Patience { reordering: Duration::from_millis(10), ..QUIET };
-        let mut transfer = transfer(50, 5);
-        for ms in [5, 6, 7, 14] {
-            assert_eq!(transfer.on_ack(0, at(ms), patience), Acked::Again);
-        }
-        assert_eq!(transfer.on_ack(0, at(15), patience), Acked::Lost);
-    }
-
-    #[test]
     fn what_arrived_behind_a_gap_is_not_in_flight() {
         let mut transfer = transfer(90, 5);
         for left_len in [40, 30, 20, 10, 10] {
@@ -490,15 +468,15 @@ mod tests {
         assert_eq!(transfer.flight_len(), 0);
     }
 
+    //= SMP121-R-C
     #[test]
-    fn two_copies_go_from_the_fourth_time_out_in_a_row_on() {
-        let mut transfer = transfer(50, 5);
-        for copies_count in [1, 1, 1, 2, 2] {
-            transfer.on_timeout();
-            for _ in 0..copies_count {
-                assert_eq!(send(&mut transfer, at(9)), 0..10);
+    fn fewer_duplicates_will_do_where_fewer_segments_could_draw_them() {
+        for (segment_count, duplicate_count) in [(2, 1), (3, 2), (4, 3), (9, 3)] {
+            let mut transfer = transfer(90, segment_count);
+            for _ in 1..duplicate_count {
+                assert_eq!(transfer.on_ack(0, at(5), QUIET), Acked::Again, "{segment_count}");
             }
-            assert!(!transfer.wants_to_send());
+            assert_eq!(transfer.on_ack(0, at(5), QUIET), Acked::Lost, "{segment_count}");
         }
     }
 
@@ -542,7 +520,7 @@ mod tests {
     fn asking_again_sends_the_first_segment_whatever_was_acknowledged() {
         let mut transfer = transfer(25, 3);
         transfer.on_ack(25, at(5), QUIET);
-        transfer.ask_again(0);
+        transfer.ask_again();
         assert_eq!(send(&mut transfer, at(9)), 0..10);
         assert!(!transfer.wants_to_send() && transfer.flight_len() == 0);
     }

@@ -48,7 +48,7 @@ fn three_messages() {
     assert_eq!(times(&world), [0, 10, 220], "the acknowledgement waits 200 ms");
 }
 
-//= SMP121-F2, SMP121-R-A, SMP121-R-B, SMP121-W25
+//= SMP121-F2, SMP121-R-A, SMP121-R-B, SMP121-W25, SMP121-I4
 #[test]
 fn two_messages() {
     Flow::check(

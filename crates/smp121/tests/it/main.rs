@@ -12,7 +12,12 @@
 mod driver;
 mod flows;
 mod goodput;
+mod hostile;
+mod laws;
+mod limits;
+mod profiles;
 mod rdos;
 mod rig;
+mod rules;
 mod simulation;
 mod wire;

@@ -61,9 +61,9 @@ impl<'a> Outgoing<'a> {
 /// task can send without a hop to another. One task at a time waits in [`poll_receive`](Self::poll_receive), and one in
 /// [`poll_send_ready`](Self::poll_send_ready); where a second one waits, the first is not woken.
 pub trait DatagramSocket: Send + Sync {
-    /// A batch fit for this carrier: at least `datagram_count` datagrams a receive where as many wait, each of at most
-    /// `payload_len_max` octets. A carrier on which the system joins datagrams needs more room than others, so use this
-    /// and not [`ReceiveBatch::new`].
+    /// A batch fit for this carrier: about `datagram_count` datagrams a receive where as many wait, each of at most
+    /// `payload_len_max` octets. A carrier on which the system joins datagrams needs more room than others and can give
+    /// more of them, so use this and not [`ReceiveBatch::new`]. A batch of two or more spares a call where one came.
     fn receive_batch(&self, datagram_count: usize, payload_len_max: usize) -> ReceiveBatch {
         ReceiveBatch::new(datagram_count, payload_len_max)
     }

@@ -21,7 +21,7 @@ fn evidence() -> Evidence {
 
 #[test]
 fn one_difference_anywhere_is_a_failure() {
-    assert_eq!(verdict(&evidence()), Ok(()));
+    assert_eq!(compare(&evidence()), Ok(()));
     let faults: [fn(&mut Evidence); 5] = [
         |evidence| evidence.wrong_replies = 1,
         |evidence| evidence.sent = mark_of("b"),
@@ -32,13 +32,13 @@ fn one_difference_anywhere_is_a_failure() {
     for (number, fault) in faults.into_iter().enumerate() {
         let mut evidence = evidence();
         fault(&mut evidence);
-        assert!(verdict(&evidence).is_err(), "fault {number}");
+        assert!(compare(&evidence).is_err(), "fault {number}");
     }
 }
 
 #[test]
 fn a_stack_that_did_not_run_is_a_failure() {
-    assert_eq!(row("smp+tcp".to_owned(), Err("no".to_owned())).verdict, Err("no".to_owned()));
+    assert_eq!(row_from("smp+tcp", Err("no".to_owned()), None).verdict, Verdict::Failed("no".to_owned()));
 }
 
 /// An echo that turns one bit in one reply of a hundred.
@@ -69,6 +69,6 @@ async fn one_turned_bit_in_one_reply_is_counted() {
 
 #[test]
 fn every_stack_of_the_library_is_in_the_demo() {
-    assert_eq!(stacks(&[]).unwrap().len(), Transport::ALL.len());
+    assert_eq!(stacks(&[]).unwrap().len(), Stack::ALL.len());
     assert_eq!(stacks(&["smp+quic".to_owned()]).unwrap_err().exit_code, 2);
 }

@@ -4,7 +4,7 @@ use super::command::Runner;
 use super::note;
 use crate::parts::{hex, to_json, to_line};
 use crate::talk::{Talk, data_line};
-use postroad::transfer::{FileRequest, Store, file_request, offer_file};
+use postroad::transfer::{Answered, Store, Transfer};
 use postroad::{Body, Connection, Error, Incoming, Message, Request, escape};
 use serde_json::json;
 use std::pin::Pin;
@@ -70,12 +70,12 @@ async fn pipe(mut body: Body, back: Result<postroad::BodyWriter, Error>) -> Resu
 
 async fn print(connection: &Connection, incoming: Incoming, talk: Talk) -> Option<Later> {
     match incoming {
-        Incoming::Message(message) => show(connection, "message", &message, None, talk),
+        Incoming::Message(message) => show(connection.peer(), "message", &message, None, talk),
         Incoming::Request(request) => {
-            show(connection, "request", request.message(), None, talk);
+            show(&request.peer(), "request", request.message(), None, talk);
             let _ended = request.reply(Message::new()).await;
         }
-        Incoming::Information(message) => show(connection, "information", &message, None, talk),
+        Incoming::Information(message) => show(connection.peer(), "information", &message, None, talk),
         Incoming::Body(body) => return Some(Box::pin(print_body(connection.clone(), body, None, talk))),
         Incoming::RequestBody(request, body) => {
             return Some(Box::pin(print_body(connection.clone(), body, Some(request), talk)));
@@ -94,23 +94,23 @@ async fn print_body(connection: Connection, mut body: Body, request: Option<Requ
             Err(error) => return talk.say(&format!("{}: {error}", connection.peer())),
         }
     }
-    show(&connection, "body", body.head(), Some(len), talk);
+    show(connection.peer(), "body", body.head(), Some(len), talk);
     if let Some(request) = request {
         let _ended = request.reply(Message::new()).await;
     }
 }
 
 /// One line for each thing. Where standard output is gone, nobody looks and the server serves on.
-fn show(connection: &Connection, kind: &str, message: &Message, content_len: Option<u64>, talk: Talk) {
+fn show(peer: &str, kind: &str, message: &Message, content_len: Option<u64>, talk: Talk) {
     let line = if talk.is_json() {
         json!({
-            "schema": "postroad-message/1", "peer": connection.peer(), "kind": kind, "parts": to_json(message),
+            "schema": "postroad-message/1", "peer": peer, "kind": kind, "parts": to_json(message),
             "content_len": content_len,
         })
         .to_string()
     } else {
         let content = content_len.map_or_else(String::new, |len| format!(" and {len} octets of content"));
-        format!("{} {kind}: {}{content}", connection.peer(), to_line(message))
+        format!("{peer} {kind}: {}{content}", to_line(message))
     };
     let _nobody_looks = data_line(&line);
 }
@@ -126,11 +126,11 @@ fn exec(connection: &Connection, incoming: Incoming, runner: &Runner) -> Option<
             }
         })),
         Incoming::Request(request) => Some(Box::pin(async move {
-            let parts = request.message().clone().into_parts();
+            let (parts, peer) = (request.message().clone().into_parts(), request.peer());
             let _ended = match runner.run(parts).await {
                 Ok(output) => request.reply(output).await,
                 Err(why) => {
-                    tracing::warn!(peer = connection.peer(), "{why}");
+                    tracing::warn!(peer, "{why}");
                     request.refuse(why).await
                 }
             };
@@ -147,16 +147,11 @@ fn save(connection: &Connection, incoming: Incoming, store: &Store, talk: Talk) 
     match incoming {
         Incoming::RequestBody(request, body) => Some(Box::pin(async move {
             match store.put(request, body).await {
-                Ok(transfer) => talk.say(&format!(
-                    "{peer}: stored {}, {} octets, SHA-256 {}",
-                    escape::text(&transfer.name),
-                    transfer.len,
-                    transfer.sha256
-                )),
+                Ok(transfer) => say_stored(&peer, &transfer, talk),
                 Err(error) => talk.say(&format!("{peer}: {error}")),
             }
         })),
-        Incoming::Request(request) => Some(Box::pin(async move { give_out(request, &store, &peer, talk).await })),
+        Incoming::Request(request) => Some(Box::pin(async move { answer(request, &store, talk).await })),
         Incoming::Message(message) => {
             talk.say(&format!("{peer}: a message that is no file was dropped: {}", to_line(&message)));
             None
@@ -168,23 +163,24 @@ fn save(connection: &Connection, incoming: Incoming, store: &Store, talk: Talk) 
     }
 }
 
-async fn give_out(request: Request, store: &Store, peer: &str, talk: Talk) {
-    let Some(FileRequest::Get(name)) = file_request(request.message()) else {
-        let first = request.message().get(0).map(|part| hex(part.get(..part.len().min(16)).unwrap_or_default()));
-        tracing::debug!(peer, ?first, "a request that asks for no file");
-        let _ended = request.refuse("this server stores files; use `postroad copy`").await;
-        return;
-    };
-    let path = match store.path_of(&name) {
-        Ok(path) => path,
-        Err(error) => {
-            talk.say(&format!("{peer}: {error}"));
-            let _ended = request.refuse(error.why()).await;
-            return;
+fn say_stored(peer: &str, transfer: &Transfer, talk: Talk) {
+    let name = escape::text(&transfer.name);
+    talk.say(&format!("{peer}: stored {name}, {} octets, SHA-256 {}", transfer.len, transfer.sha256));
+}
+
+async fn answer(request: Request, store: &Store, talk: Talk) {
+    let peer = request.peer();
+    match store.answer(request).await {
+        Ok(Answered::Stored(transfer)) => say_stored(&peer, &transfer, talk),
+        Ok(Answered::GaveOut(transfer)) => {
+            talk.say(&format!("{peer}: gave out {}, {} octets", escape::text(&transfer.name), transfer.len));
         }
-    };
-    match offer_file(request, &path, &name).await {
-        Ok(transfer) => talk.say(&format!("{peer}: gave out {}, {} octets", escape::text(&name), transfer.len)),
+        Ok(Answered::Other(request)) => {
+            let first = request.message().get(0).map(|part| hex(part.get(..part.len().min(16)).unwrap_or_default()));
+            tracing::debug!(peer, ?first, "a request that is about no file");
+            let _ended = request.refuse("this server stores files; use `postroad copy`").await;
+        }
+        Ok(_) => {}
         Err(error) => talk.say(&format!("{peer}: {error}")),
     }
 }

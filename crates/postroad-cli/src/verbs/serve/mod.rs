@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::talk::{Talk, data_line};
 use handle::Handler;
 use postroad::transfer::{Existing, Store};
-use postroad::{Connection, Incoming, ListenOptions, Listener, escape};
+use postroad::{Capability, Connection, Incoming, ListenOptions, Listener, escape};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -134,7 +134,10 @@ async fn accept(mut listener: Listener, server: Arc<Server>) -> Result<(), Failu
 
 /// One connection from its beginning to its end.
 async fn serve(connection: Connection, server: Arc<Server>) {
-    server.connection_count.fetch_add(1, Ordering::Relaxed);
+    // A mailslot is no connection: it is there for all peers.
+    if connection.can(Capability::BothWays) {
+        server.connection_count.fetch_add(1, Ordering::Relaxed);
+    }
     let mut stopping = server.stopping.clone();
     let mut work = JoinSet::new();
     let ended = loop {

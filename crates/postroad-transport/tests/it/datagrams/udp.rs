@@ -123,6 +123,24 @@ async fn nobody_at_the_port_is_a_path_error_with_the_destination() {
 }
 
 #[tokio::test]
+async fn what_one_destination_does_not_get_harms_no_other() {
+    let (a, b) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+    let gone = socket("127.0.0.1:0").local_addr();
+    let mut batch = b.receive_batch(8, 100);
+    for round in 0..20u8 {
+        // On loopback the report is here when the call returns, and the system gives it to the next call.
+        a.try_send(&[Outgoing::new(gone, b"nobody's")]).unwrap();
+        let payload = [round];
+        let row = [Outgoing::new(b.local_addr(), &payload); 2];
+        assert_eq!(a.try_send(&row[usize::from(round % 2)..]).unwrap(), 2 - usize::from(round % 2));
+        receive(&b, &mut batch).await;
+        assert_eq!(batch.get(0).unwrap().payload, [round]);
+    }
+    receive(&a, &mut batch).await;
+    assert!(batch.errors().iter().all(|error| error.destination == gone));
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_or_not_ours_is_refused() {
     let first = socket("127.0.0.1:0");
     assert_eq!(Config::new(first.local_addr()).open().unwrap_err().kind(), ErrorKind::AddressInUse);

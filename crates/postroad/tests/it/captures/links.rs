@@ -24,7 +24,7 @@ fn links(is_v6: bool) -> Vec<(&'static str, u16, Vec<u8>)> {
     links
 }
 
-//= SMP121-O11, SMP121-W31, SMP121-I20, SMP121-A31
+//= SMP121-O11, SMP121-O3, SMP121-W31, SMP121-I7, SMP121-I20, SMP121-A31
 #[test]
 fn a_segment_is_found_behind_every_link_over_both_versions_of_ip_and_udp() {
     for is_v6 in [false, true] {
@@ -57,15 +57,51 @@ fn padding_options_and_extension_headers_are_no_part_of_a_segment() {
     // Hop-by-hop options, then an atomic fragment header.
     let extensions = [44, 0, 1, 4, 0, 0, 0, 0, 121, 0, 0, 0, 0, 0, 0, 1];
     let extended = [&six[..], &ipv6(0, &extensions, &segment(&V6, b"extensions"))].concat();
-    let read = read(&pcap(1, &[short, options, extended])[..]);
-    assert_eq!(data(&read), [&b"x"[..], b"options", b"extensions"]);
+    // Routing, destination options of 16 octets, authentication of 24; and authentication over IPv4.
+    let mut extensions = vec![60, 0, 0, 0, 0, 0, 0, 0, 51, 1, 1, 12];
+    extensions.extend([0; 12]);
+    extensions.extend([121, 4]);
+    extensions.extend([7; 22]);
+    let routed = [&six[..], &ipv6(43, &extensions, &segment(&V6, b"routed"))].concat();
+    let signed = [&[121, 4][..], &[7; 22], &segment(&V4, b"signed")].concat();
+    let signed = [&ethernet[..], &ipv4(51, &signed)].concat();
+    let read = read(&pcap(1, &[short, options, extended, routed, signed])[..]);
+    assert_eq!(data(&read), [&b"x"[..], b"options", b"extensions", b"routed", b"signed"]);
+}
+
+//= SMP121-O11
+#[test]
+fn headers_cut_anywhere_are_unreadable_and_never_read_beyond() {
+    let extensions =
+        [60, 0, 1, 4, 0, 0, 0, 0, 44, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 121, 0, 0, 0, 0, 0, 0, 1];
+    let six = ipv6(0, &extensions, &segment(&V6, b"x"));
+    let four = ipv4_with(121, 0, &[1; 12], &segment(&V4, b"x"));
+    for (packet, header_len) in [(six, 40 + 32), (four, 20 + 12)] {
+        for len in 0..packet.len() {
+            let mut file = pcap_head(Order::Little, false, RAW);
+            pcap_packet(&mut file, Order::Little, (0, 0), &packet[..len], packet.len());
+            let read = read(&file[..]);
+            assert_eq!(read.unreadable.len(), usize::from(len < header_len), "{len}");
+            assert_eq!(read.segments.len(), usize::from(len >= header_len), "{len}");
+        }
+    }
+    // Extensions that the payload's length has no room for.
+    let mut lies = ipv6(0, &[121, 0, 1, 4, 0, 0, 0, 0], &segment(&V6, b"x"));
+    for len in 1..8 {
+        lies[5] = len;
+        assert_eq!(read(&pcap(RAW, [&lies])[..]).unreadable, [Unreadable::Header], "{len}");
+    }
+    let mut short = ipv4(121, &segment(&V4, b"x"));
+    short[0] = 0x44;
+    assert_eq!(read(&pcap(RAW, [&short])[..]).unreadable, [Unreadable::Header], "a header of 16 octets");
 }
 
 //= SMP121-O11, SMP121-I16
 #[test]
 fn fragments_are_named_and_not_taken_for_segments() {
     let whole = segment(&V4, &[7; 100]);
-    let inside = udp(12_121, 12_121, &segment(&smp121::wire::PseudoHeader::None, &[7; 100]));
+    // What later fragments begin with looks like our port, and is none.
+    let inside = udp(12_121, 12_121, &segment(&smp121::wire::PseudoHeader::None, &[0x2f, 0x59].repeat(50)));
     let extension = |number: u8, offset: u16, more: u16| {
         let [high, low] = ((offset / 8) << 3 | more).to_be_bytes();
         [number, 0, high, low, 0, 0, 0, 1]
@@ -79,11 +115,13 @@ fn fragments_are_named_and_not_taken_for_segments() {
         ipv6(44, &extension(121, 48, 0), &whole[48..]),
         ipv6(44, &extension(17, 0, 1), &inside[..48]),
         ipv6(44, &extension(17, 48, 0), &inside[48..]),
+        // Behind a later fragment's header is data, whatever it looks like.
+        ipv6(44, &extension(60, 48, 0), &[121, 0, 1, 4, 0, 0, 0, 0, 0, 0]),
     ];
     let read = read(&pcap(RAW, &packets)[..]);
     let offsets = [0, 48, 0, 0, 48, 0].map(|offset| Unreadable::Fragment { offset });
     assert_eq!(read.unreadable, offsets, "later fragments of UDP have no port and may be anyone's");
-    assert_eq!((read.segments.len(), read.other), (0, 2));
+    assert_eq!((read.segments.len(), read.other), (0, 3));
 }
 
 //= SMP121-O11
@@ -98,9 +136,11 @@ fn other_protocols_are_counted_and_unreadable_ones_named() {
         ethernet([0x08, 0x00], &ipv4(17, &udp(53, 40_000, &whole))),
         ethernet([0x08, 0x00], &ipv4(17, &[0x2f])),
         ethernet([0x08, 0x00], &ipv4(120, &whole)),
+        // What is an extension header in IPv6 is none in IPv4.
+        ethernet([0x08, 0x00], &ipv4(60, &[&[121, 0, 1, 4, 0, 0, 0, 0][..], &whole].concat())),
     ];
     let read_them = read(&pcap(1, &packets)[..]);
-    assert_eq!((read_them.other, read_them.segments.len(), read_them.unreadable.len()), (6, 0, 0));
+    assert_eq!((read_them.other, read_them.segments.len(), read_them.unreadable.len()), (7, 0, 0));
     let packets = [
         vec![2; 13],
         ethernet([0x08, 0x00], &ipv4(121, &whole)[..19]),
@@ -122,6 +162,8 @@ fn lengths_that_lie_show_what_is_there() {
     // An IP length of 0, as senders that leave cutting to the card record it.
     let mut zero = ipv4(121, &whole);
     zero[2..4].copy_from_slice(&[0, 0]);
+    let mut zero_6 = ipv6(121, &[], &segment(&V6, b"hello"));
+    zero_6[4..6].copy_from_slice(&[0, 0]);
     // A UDP length beyond the packet, and one below its own header.
     let none = smp121::wire::PseudoHeader::None;
     let inside = |length: u16| {
@@ -129,8 +171,8 @@ fn lengths_that_lie_show_what_is_there() {
         udp[4..6].copy_from_slice(&length.to_be_bytes());
         ipv4(17, &udp)
     };
-    let read_them = read(&pcap(RAW, &[zero, inside(0xffff), inside(7), inside(0)])[..]);
-    assert_eq!(data(&read_them), [b"hello"; 4]);
+    let read_them = read(&pcap(RAW, &[zero, zero_6, inside(0xffff), inside(7), inside(0)])[..]);
+    assert_eq!(data(&read_them), [b"hello"; 5]);
     // A UDP length within the packet cuts off what lies behind it.
     let shorter = read(&pcap(RAW, &[inside(8 + 20)])[..]);
     assert_eq!(shorter.segments[0].faults[0].word, "length_beyond_datagram");

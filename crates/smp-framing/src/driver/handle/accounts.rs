@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use std::task::Waker;
 
 /// Above this many octets that nobody has taken, the peer is asked to pause.
 const LEN_HIGH: usize = 1 << 20;
@@ -40,8 +40,6 @@ struct Body {
 #[derive(Debug)]
 pub(super) struct Accounts {
     books: Mutex<Books>,
-    /// Woken when the task has something else to do than before.
-    pub(super) changed: Notify,
 }
 
 #[derive(Debug)]
@@ -55,6 +53,8 @@ struct Books {
     bodies: HashMap<BodyKey, Body>,
     next_key: u64,
     flow: Flow,
+    /// The task's: kept under the same lock, so that no change falls between its look and its sleep.
+    waker: Option<Waker>,
 }
 
 impl Books {
@@ -81,8 +81,9 @@ impl Accounts {
             bodies: HashMap::new(),
             next_key: 0,
             flow: Flow::Free,
+            waker: None,
         };
-        Self { books: Mutex::new(books), changed: Notify::new() }
+        Self { books: Mutex::new(books) }
     }
 
     /// The books are numbers only: a panic elsewhere leaves them as good as they were.
@@ -90,11 +91,23 @@ impl Accounts {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the task: what is to be done now.
-    pub(super) fn update_flow(&self) -> Flow {
+    /// For the task: what is to be done now. It is woken when that changes.
+    pub(super) fn update_flow(&self, waker: &Waker) -> Flow {
         let mut books = self.books();
         books.flow = books.flow();
+        match &mut books.waker {
+            Some(kept) => kept.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
         books.flow
+    }
+
+    /// Wakes the task: it has something else to do than before.
+    pub(super) fn wake(&self) {
+        let waker = self.books().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Changes the books for the application, and wakes the task where that matters to it.
@@ -104,7 +117,7 @@ impl Accounts {
         let matters = books.flow() != books.flow;
         drop(books);
         if matters {
-            self.changed.notify_one();
+            self.wake();
         }
     }
 
@@ -193,15 +206,15 @@ mod tests {
     fn the_peer_is_paused_above_the_high_mark_and_resumed_at_the_low_one() {
         let accounts = Accounts::new(64 << 20);
         accounts.queue(LEN_HIGH);
-        assert_eq!(accounts.update_flow(), Flow::Free);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Free);
         accounts.queue(1);
-        assert_eq!(accounts.update_flow(), Flow::Pause);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Pause);
         accounts.take(LEN_HIGH - LEN_LOW);
-        assert_eq!(accounts.update_flow(), Flow::Pause);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Pause);
         accounts.take(1);
-        assert_eq!(accounts.update_flow(), Flow::Free);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Free);
         accounts.queue((64 << 20) - LEN_LOW);
-        assert_eq!(accounts.update_flow(), Flow::Stop);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Stop);
     }
 
     #[test]
@@ -210,15 +223,15 @@ mod tests {
         let (in_hand, behind) = (accounts.open_body(), accounts.open_body());
         accounts.claim(in_hand);
         accounts.queue_body(behind, 2 * LEN_HIGH);
-        assert_eq!(accounts.update_flow(), Flow::Pause);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Pause);
         accounts.wait(true);
-        assert_eq!(accounts.update_flow(), Flow::Free);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Free);
         accounts.queue_body(in_hand, LEN_HIGH + 1);
-        assert_eq!(accounts.update_flow(), Flow::Pause);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Pause);
         accounts.wait(false);
         accounts.take_body(in_hand, LEN_HIGH + 1);
         accounts.close_body(behind);
-        assert_eq!(accounts.update_flow(), Flow::Free);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Free);
     }
 
     #[test]
@@ -228,9 +241,9 @@ mod tests {
         accounts.claim(in_hand);
         accounts.wait(true);
         accounts.queue_body(behind, (10 << 20) - 1);
-        assert_eq!(accounts.update_flow(), Flow::Free);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Free);
         accounts.queue_body(behind, 1);
-        assert_eq!(accounts.update_flow(), Flow::Stop);
+        assert_eq!(accounts.update_flow(Waker::noop()), Flow::Stop);
     }
 
     #[test]
@@ -243,10 +256,10 @@ mod tests {
                 accounts.claim(body);
             }
             accounts.queue_body(body, LEN_HIGH);
-            assert_eq!(accounts.update_flow(), Flow::Pause);
+            assert_eq!(accounts.update_flow(Waker::noop()), Flow::Pause);
             accounts.close_body(body);
             accounts.queue_body(body, 64 << 20);
-            assert_eq!(accounts.update_flow(), Flow::Free);
+            assert_eq!(accounts.update_flow(Waker::noop()), Flow::Free);
         }
     }
 }

@@ -112,8 +112,14 @@ impl BodyItem {
 }
 
 /// Receives one body, frame by frame.
+///
+/// Kept in one allocation, so that [`Incoming`](super::Incoming) is as small as a message: its queue has room for the
+/// largest 32 times from the start.
 #[derive(Debug)]
-pub struct BodyReceiver {
+pub struct BodyReceiver(Box<Reading>);
+
+#[derive(Debug)]
+struct Reading {
     items: mpsc::UnboundedReceiver<BodyItem>,
     shared: Arc<Shared>,
     key: BodyKey,
@@ -124,22 +130,22 @@ pub struct BodyReceiver {
 }
 
 impl BodyReceiver {
-    pub(super) const fn new(items: mpsc::UnboundedReceiver<BodyItem>, shared: Arc<Shared>, key: BodyKey) -> Self {
-        Self { items, shared, key, is_waiting: false, frame: None, count: 0, ended: None }
+    pub(super) fn new(items: mpsc::UnboundedReceiver<BodyItem>, shared: Arc<Shared>, key: BodyKey) -> Self {
+        Self(Box::new(Reading { items, shared, key, is_waiting: false, frame: None, count: 0, ended: None }))
     }
 
     pub(super) fn claim(&self) {
-        self.shared.accounts.claim(self.key);
+        self.0.shared.accounts.claim(self.0.key);
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<BodyItem>> {
-        let polled = self.items.poll_recv(cx);
-        if polled.is_pending() != self.is_waiting {
-            self.is_waiting = polled.is_pending();
-            self.shared.accounts.wait(self.is_waiting);
+        let polled = self.0.items.poll_recv(cx);
+        if polled.is_pending() != self.0.is_waiting {
+            self.0.is_waiting = polled.is_pending();
+            self.0.shared.accounts.wait(self.0.is_waiting);
         }
         if let Poll::Ready(Some(item)) = &polled {
-            self.shared.accounts.take_body(self.key, item.charged_len());
+            self.0.shared.accounts.take_body(self.0.key, item.charged_len());
         }
         polled
     }
@@ -154,23 +160,23 @@ impl BodyReceiver {
             if let Some(piece) = self.next_of_frame() {
                 return Ok(Some(piece));
             }
-            if let Some(ended) = self.ended {
+            if let Some(ended) = self.0.ended {
                 return ended.map(|()| None);
             }
             match poll_fn(|cx| self.poll_item(cx)).await {
                 Some(BodyItem::Frame(arguments)) => {
-                    self.count = self.count.max(arguments.count());
-                    self.frame = Some((0, arguments));
+                    self.0.count = self.0.count.max(arguments.count());
+                    self.0.frame = Some((0, arguments));
                 }
-                Some(BodyItem::End) => self.ended = Some(Ok(())),
-                Some(BodyItem::Abandoned(why)) => self.ended = Some(Err(BodyError::Abandoned(why))),
-                None => self.ended = Some(Err(BodyError::Abandoned(AbandonReason::ConnectionEnded))),
+                Some(BodyItem::End) => self.0.ended = Some(Ok(())),
+                Some(BodyItem::Abandoned(why)) => self.0.ended = Some(Err(BodyError::Abandoned(why))),
+                None => self.0.ended = Some(Err(BodyError::Abandoned(AbandonReason::ConnectionEnded))),
             }
         }
     }
 
     fn next_of_frame(&mut self) -> Option<(u8, Bytes)> {
-        let (at, arguments) = self.frame.as_mut()?;
+        let (at, arguments) = self.0.frame.as_mut()?;
         while usize::from(*at) < arguments.count() {
             let index = *at;
             *at += 1;
@@ -178,14 +184,14 @@ impl BodyReceiver {
                 return Some((index, payload));
             }
         }
-        self.frame = None;
+        self.0.frame = None;
         None
     }
 
     /// How many arguments the body has, as far as frames came: known for sure once the first piece or the end is there.
     #[must_use]
-    pub const fn argument_count(&self) -> usize {
-        self.count
+    pub fn argument_count(&self) -> usize {
+        self.0.count
     }
 
     /// The whole body, joined.
@@ -207,7 +213,7 @@ impl BodyReceiver {
                 argument.extend_from_slice(&payload);
             }
         }
-        arguments.resize_with(self.count.max(arguments.len()), BytesMut::new);
+        arguments.resize_with(self.0.count.max(arguments.len()), BytesMut::new);
         Ok(arguments.into_iter().map(BytesMut::freeze).collect())
     }
 }
@@ -215,10 +221,10 @@ impl BodyReceiver {
 /// What was not taken no longer counts.
 impl Drop for BodyReceiver {
     fn drop(&mut self) {
-        self.items.close();
-        if self.is_waiting {
-            self.shared.accounts.wait(false);
+        self.0.items.close();
+        if self.0.is_waiting {
+            self.0.shared.accounts.wait(false);
         }
-        self.shared.accounts.close_body(self.key);
+        self.0.shared.accounts.close_body(self.0.key);
     }
 }

@@ -87,6 +87,6 @@ impl Drop for Receiver {
                 self.shared.accounts.take(incoming.charged_len());
             }
         }
-        self.shared.accounts.changed.notify_one();
+        self.shared.accounts.wake();
     }
 }

@@ -37,7 +37,7 @@ impl Sender {
     pub async fn information(&self, arguments: impl Into<Arguments>) -> Result<(), SendError> {
         let arguments = arguments.into();
         self.queue.shared.rules.check_control(Code::Information, &arguments)?;
-        self.queue.push(Request::Control(Command::Information(arguments))).await
+        self.queue.push(Request::Control(Box::new(Command::Information(arguments)))).await
     }
 
     /// Sends an ERROR unit.
@@ -46,7 +46,7 @@ impl Sender {
     /// As [`send`](Self::send).
     pub async fn error(&self, report: ErrorReport) -> Result<(), SendError> {
         self.queue.shared.rules.check_control(Code::Error, &report.to_arguments())?;
-        self.queue.push(Request::Control(Command::Error(report))).await
+        self.queue.push(Request::Control(Box::new(Command::Error(report)))).await
     }
 
     /// Sends a unit with a code of the application's own.
@@ -56,7 +56,7 @@ impl Sender {
     pub async fn user(&self, code: UserCode, arguments: impl Into<Arguments>) -> Result<(), SendError> {
         let arguments = arguments.into();
         self.queue.shared.rules.check_control(code.into(), &arguments)?;
-        self.queue.push(Request::Control(Command::User(code, arguments))).await
+        self.queue.push(Request::Control(Box::new(Command::User(code, arguments)))).await
     }
 
     /// Asks the peer to send no messages and frames until [`resume_peer`](Self::resume_peer).
@@ -64,7 +64,7 @@ impl Sender {
     /// # Errors
     /// [`SendError::Closed`].
     pub async fn pause_peer(&self) -> Result<(), SendError> {
-        self.queue.push(Request::Control(Command::PausePeer)).await
+        self.queue.push(Request::Control(Box::new(Command::PausePeer))).await
     }
 
     /// Asks the peer to go on.
@@ -72,7 +72,7 @@ impl Sender {
     /// # Errors
     /// [`SendError::Closed`].
     pub async fn resume_peer(&self) -> Result<(), SendError> {
-        self.queue.push(Request::Control(Command::ResumePeer)).await
+        self.queue.push(Request::Control(Box::new(Command::ResumePeer))).await
     }
 
     /// Opens a body of `count` arguments.
@@ -113,20 +113,22 @@ impl Sender {
     /// receiver gets an error with [`CloseReason::Aborted`](crate::machine::CloseReason::Aborted).
     pub fn abort(&self) {
         self.queue.shared.is_aborted.store(true, Ordering::Release);
-        self.queue.shared.accounts.changed.notify_one();
+        self.queue.shared.accounts.wake();
     }
 
     /// True once the connection has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        *self.queue.shared.has_ended.borrow()
+        self.queue.shared.has_ended.load(Ordering::Acquire)
     }
 
     /// Waits until the connection has ended.
     pub async fn closed(&self) {
-        let mut ended = self.queue.shared.has_ended.subscribe();
-        // Fails only without a sender, and this handle holds one.
-        let _ended = ended.wait_for(|has_ended| *has_ended).await;
+        // Made before the look: it is woken by an end that comes between.
+        let ended = self.queue.shared.ended.notified();
+        if !self.is_closed() {
+            ended.await;
+        }
     }
 
     /// That `message` could be sent on this connection.

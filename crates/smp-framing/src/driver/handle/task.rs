@@ -11,10 +11,9 @@ use crate::{Arguments, Code};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
@@ -43,7 +42,8 @@ pub(super) struct Task<C> {
 impl<C> Drop for Task<C> {
     fn drop(&mut self) {
         self.shared.room.close();
-        self.shared.has_ended.send_replace(true);
+        self.shared.has_ended.store(true, Ordering::Release);
+        self.shared.ended.notify_waiters();
     }
 }
 
@@ -69,38 +69,24 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         }
     }
 
-    pub(super) async fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        loop {
-            // The future of a `Notify` has to be kept while it waits, or a wake-up would be lost.
-            let mut changed = pin!(shared.accounts.changed.notified());
-            let ended = poll_fn(|cx| {
-                if changed.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                self.poll(cx).map(Some)
-            })
-            .await;
-            match ended {
-                None if shared.is_aborted.load(Ordering::Acquire) => {
-                    let _nobody_listens = self.incoming.send(Err(ConnectionError::Ended(CloseReason::Aborted)));
-                    break;
-                }
-                None => {}
-                Some(Ok(())) => break,
-                Some(Err(error)) => {
-                    let _nobody_listens = self.incoming.send(Err(error));
-                    break;
-                }
+    /// What a runtime drives. No `async fn`, whose future would have room for the task twice.
+    pub(super) fn run(mut self) -> impl Future<Output = ()> {
+        poll_fn(move |cx| {
+            if let Err(error) = ready!(self.poll(cx)) {
+                let _nobody_listens = self.incoming.send(Err(error));
             }
-        }
+            Poll::Ready(())
+        })
     }
 
     /// Ready where the connection has ended.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         for _ in 0..STEPS_MAX {
             self.poll_requests(cx);
-            self.update_flow();
+            self.update_flow(cx);
+            if self.shared.is_aborted.load(Ordering::Acquire) {
+                return Poll::Ready(Err(ConnectionError::Ended(CloseReason::Aborted)));
+            }
             if self.flow == Flow::Stop {
                 if self.connection.poll_without_receiving(cx).is_pending() && !self.can_go_on() {
                     return Poll::Pending;
@@ -177,7 +163,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
         let machine = self.connection.machine();
         let _too_late = match request {
             Request::Message(arguments) => machine.send(arguments),
-            Request::Control(command) => self.connection.command(command),
+            Request::Control(command) => self.connection.command(*command),
             Request::OpenBody { count, first_number, answer } => {
                 if let Err(Ok(id)) = answer.send(machine.open_body(count, first_number)) {
                     // Nobody waits for it any more.
@@ -203,9 +189,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Task<C> {
     }
 
     //= SMPF-B-BACKPRESSURE
-    fn update_flow(&mut self) {
+    fn update_flow(&mut self, cx: &Context<'_>) {
         let before = self.flow;
-        self.flow = self.shared.accounts.update_flow();
+        self.flow = self.shared.accounts.update_flow(cx.waker());
         match (before, self.flow) {
             (Flow::Free, Flow::Pause | Flow::Stop) => self.connection.pause_peer(),
             (Flow::Pause | Flow::Stop, Flow::Free) => self.connection.resume_peer(),

@@ -1,10 +1,10 @@
 //! Reading cases, cutting octets, and saying what came in the words of the vectors.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use smp_framing::machine::{ConnectionMachine, Event, Input};
 use smp_framing::reassembler::SequenceFault;
-use smp_framing::wire::Decoder;
+use smp_framing::wire::{Decoder, ReceiveBuffer};
 use smp_framing::{Arguments, Code, Config, FrameIdent, Mode, Unit};
 use testkit::Rng;
 use testkit::vectors::{octets, octets_list, to_hex};
@@ -125,15 +125,15 @@ pub(crate) fn chunks<'a>(octets: &'a [u8], sizes: &'a [usize]) -> impl Iterator<
 /// The units in `octets` under a cutting, and how much the last one still needs.
 pub(crate) fn decode_cut(octets: &[u8], sizes: &[usize]) -> (Vec<Unit>, usize) {
     let decoder = Decoder::new(Decoder::UNIT_LEN_MAX);
-    let mut buffer = BytesMut::new();
+    let mut buffer = ReceiveBuffer::new();
     let mut units = Vec::new();
     for chunk in chunks(octets, sizes) {
-        buffer.extend_from_slice(chunk);
+        buffer.incoming().extend_from_slice(chunk);
         while let Some(unit) = decoder.decode(&mut buffer).unwrap() {
             units.push(unit);
         }
     }
-    (units, Decoder::missing_len(&buffer))
+    (units, buffer.missing_len())
 }
 
 /// The units in `octets`, the same for every cutting, and how much the last one still needs.
@@ -158,10 +158,10 @@ pub(crate) struct Received {
 pub(crate) fn receive_cut(mode: Mode, octets: &[u8], sizes: &[usize]) -> Received {
     let config = Config::builder().with_mode(mode).with_heartbeat_interval(None).with_peer_timeout(None);
     let mut machine = ConnectionMachine::new(Instant::EPOCH, config.build().unwrap());
-    let mut buffer = BytesMut::new();
+    let mut buffer = ReceiveBuffer::new();
     let mut events = Vec::new();
     for chunk in chunks(octets, sizes) {
-        buffer.extend_from_slice(chunk);
+        buffer.incoming().extend_from_slice(chunk);
         loop {
             let before_len = buffer.len();
             machine.handle(Instant::EPOCH, Input::Received(&mut buffer)).unwrap();
@@ -173,7 +173,7 @@ pub(crate) fn receive_cut(mode: Mode, octets: &[u8], sizes: &[usize]) -> Receive
     }
     let mut open: Vec<u16> = machine.open_ids().collect();
     open.sort_unstable();
-    Received { events, open, missing_len: Decoder::missing_len(&buffer) }
+    Received { events, open, missing_len: buffer.missing_len() }
 }
 
 /// What a receiver says about `octets`, the same for every cutting.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-//= SMP121-U2, SMP121-U3, SMP121-U6, SMP121-U8, SMP121-U9, SMP121-U12
+//= SMP121-U2, SMP121-U3, SMP121-U6, SMP121-U8, SMP121-U9, SMP121-U12, SMP121-U1
 #[tokio::test]
 async fn a_request_is_received_and_its_reply_comes_back() {
     let pair = Pair::new();
@@ -57,6 +57,7 @@ async fn a_name_is_resolved_once_and_known_from_then_on() {
 #[tokio::test]
 async fn a_name_that_nobody_has_and_an_address_where_nobody_is_are_told_apart() {
     let pair = Pair::new();
+    let _another = pair.server.define("printer", 10).unwrap();
     let nobody = pair.client.get(pair.server.local_addr(), "nobody").unwrap();
     assert!(matches!(soon(nobody.send("x")).await, Err(SendError::Exchange(ExchangeError::NoSuchMailslot))));
     let nowhere = pair.client.get("198.18.9.9:9".parse().unwrap(), "printer").unwrap();

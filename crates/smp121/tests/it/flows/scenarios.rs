@@ -24,7 +24,8 @@ impl Flow {
         let done: Vec<Bytes> = world.end(Side::A).done.iter().map(|outcome| outcome.clone().unwrap()).collect();
         // Replies may pass each other on their way.
         let (mut done_sorted, mut expected_sorted) = (done, expected);
-        (done_sorted.sort(), expected_sorted.sort());
+        done_sorted.sort();
+        expected_sorted.sort();
         assert_eq!(done_sorted, expected_sorted, "each exchange has its reply");
         let handled = world.end(Side::B).handled.clone();
         if self.has_reboot {

@@ -61,7 +61,7 @@ fn any_one_packet_disturbed() {
     assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures[..failures.len().min(3)].join("\n"));
 }
 
-//= SMP121-I5, SMP121-I14, SMP121-O1
+//= SMP121-I5, SMP121-I14, SMP121-I17, SMP121-O1
 #[test]
 fn any_two_packets_disturbed() {
     let mut count = 0;

@@ -54,6 +54,7 @@ fn empty_messages_go_both_ways() {
     world.assert_sound();
 }
 
+//= SMP121-I9
 #[test]
 fn the_longest_message_of_one_segment_goes_both_ways_and_one_octet_more_is_refused() {
     let mut world = World::perfect();

@@ -139,6 +139,16 @@ impl Lone {
         self.seen().iter().map(|seen| seen.describe(&label)).collect()
     }
 
+    /// What is due now is done.
+    pub(crate) fn machine_timeout(&mut self) {
+        self.machine.handle_timeout(self.now);
+    }
+
+    /// When the machine wants to be called.
+    pub(crate) fn timer(&self) -> Option<Instant> {
+        self.machine.poll_timeout().map(|deadline| deadline.at)
+    }
+
     /// Nothing is to be sent.
     pub(crate) fn is_silent(&mut self) -> bool {
         self.out().is_empty()

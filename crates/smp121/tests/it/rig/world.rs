@@ -106,6 +106,10 @@ pub(crate) struct World {
     serial: u64,
     /// Packets that may be sent at most.
     pub(crate) packets_max: usize,
+    /// Longer packets are swallowed.
+    pub(crate) mtu: usize,
+    /// Until then everything is.
+    pub(crate) cut_until: Instant,
 }
 
 impl World {
@@ -127,6 +131,8 @@ impl World {
             ranges: Vec::new(),
             serial: 0,
             packets_max: 2000,
+            mtu: usize::MAX,
+            cut_until: Instant::EPOCH,
         }
     }
 
@@ -315,7 +321,11 @@ impl World {
         }
         let packet = self.packets.len();
         assert!(packet < self.packets_max, "no more than {} packets: {:#?}", self.packets_max, self.lines());
-        let fate = self.fates.get(&packet).copied();
+        let fate = if seen.len > self.mtu || self.now < self.cut_until {
+            Some(Fate::Lost)
+        } else {
+            self.fates.get(&packet).copied()
+        };
         let label = left_label(&seen, is_again);
         self.packets.push(Packet { from: side, at: self.now, seen, fate });
         self.log.push(Line::Left { packet, label });
@@ -411,7 +421,7 @@ impl World {
 
     /// A connection number as the range it is of and its place there.
     pub(crate) fn label(&self, number: u32) -> String {
-        let near = self.ranges.iter().enumerate().filter(|(_, base)| number.wrapping_sub(**base) < 10_000).last();
+        let near = self.ranges.iter().enumerate().rfind(|(_, base)| number.wrapping_sub(**base) < 10_000);
         match near {
             Some((at, base)) => {
                 format!("{}{}", char::from(b'a' + u8::try_from(at % 26).unwrap()), number.wrapping_sub(*base))
@@ -481,7 +491,7 @@ pub(crate) fn answer(message: &[u8]) -> Bytes {
 fn end(side: Side, life: u8, make: &dyn Fn(ConfigBuilder) -> ConfigBuilder) -> End {
     let seed = [40 + 40 * u8::from(side == Side::B) + life; 32];
     let mut machine = EndpointMachine::new(make(Config::builder(seed)).build().unwrap());
-    let mailslot = machine.define(NAME, 100_000).unwrap();
+    let mailslot = machine.define(NAME, 1 << 20).or_else(|_| machine.define(NAME, 100_000)).unwrap();
     End {
         machine,
         mailslot,

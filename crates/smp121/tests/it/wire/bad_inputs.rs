@@ -167,7 +167,7 @@ fn octets_behind_the_length_are_neither_summed_nor_delivered() {
     }
 }
 
-//= SMP121-A25
+//= SMP121-A25, SMP121-I19
 #[test]
 fn what_is_odd_and_valid_is_taken() {
     let data = |raw: &Raw| {

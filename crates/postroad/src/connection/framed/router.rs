@@ -1,8 +1,8 @@
 //! The task that sorts what comes: replies to those who wait for them, everything else into one bounded queue.
 
-use super::framed::{self, Framed, Stream};
 use super::ledger::{Charge, Ledger};
 use super::pending::{Pending, RawReply};
+use super::stream::{self, Assembled, Stream};
 use crate::convention::{self, Form, Tag};
 use crate::options::Limits;
 use crate::{Error, ErrorKind, Message};
@@ -236,12 +236,12 @@ impl Router {
 /// Takes one message of pieces to where it belongs.
 async fn sort_body(router: &Router, receiver: BodyReceiver, place: OwnedSemaphorePermit) {
     let mut charge = router.table.ledger.open();
-    let raw = match framed::read(receiver, &router.table.limits, &mut charge).await {
-        Ok(Framed::Whole(arguments)) => {
+    let raw = match stream::read(receiver, &router.table.limits, &mut charge).await {
+        Ok(Assembled::Whole(arguments)) => {
             charge.finish();
             router.sort_whole(arguments)
         }
-        Ok(Framed::Stream(tag, stream)) => router.sort_stream(tag, stream),
+        Ok(Assembled::Stream(tag, stream)) => router.sort_stream(tag, stream),
         Err(error) => Some(router.refuse(error)),
     };
     if let Some(raw) = raw {

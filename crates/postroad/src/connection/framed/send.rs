@@ -1,6 +1,6 @@
 //! Messages to what the Streaming Message Protocol carries.
 
-use super::Inner;
+use super::Framed;
 use crate::convention::{self, HEAD_PARTS_MAX, Tag};
 use crate::{Error, ErrorKind, Message};
 use bytes::Bytes;
@@ -48,10 +48,10 @@ pub(super) fn body_head(tag: Tag, head: Message) -> Result<Vec<Bytes>, Error> {
     Ok(core::iter::once(tag.to_bytes()).chain(parts).collect())
 }
 
-pub(super) fn error(inner: &Inner, error: SendError) -> Error {
+pub(super) fn error(connection: &Framed, error: SendError) -> Error {
     match error {
-        SendError::Closed => inner.table.end_error().with_what(format!("could not send to {}", inner.peer)),
-        SendError::Usage(UsageError::Closing) => inner.table.end_error(),
+        SendError::Closed => connection.end_error().with_what(format!("could not send to {}", connection.peer())),
+        SendError::Usage(UsageError::Closing) => connection.end_error(),
         SendError::Usage(usage @ (UsageError::TooManyBodies { .. } | UsageError::QueueFull)) => {
             Error::new(ErrorKind::Limit, WHAT, usage.to_string()).with_source(usage)
         }

@@ -1,6 +1,6 @@
 //! Requests that wait for their reply.
 
-use super::framed::Stream;
+use super::stream::Stream;
 use crate::{Error, Message};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -24,13 +24,13 @@ pub(crate) struct Stream {
 
 /// What a message of pieces turned out to be.
 #[derive(Debug)]
-pub(super) enum Framed {
+pub(super) enum Assembled {
     Whole(Arguments),
     Stream(Tag, Stream),
 }
 
 /// Reads until it is clear what the message is, and on to its end where it is delivered whole.
-pub(super) async fn read(mut receiver: BodyReceiver, limits: &Limits, charge: &mut Charge) -> Result<Framed, Error> {
+pub(super) async fn read(mut receiver: BodyReceiver, limits: &Limits, charge: &mut Charge) -> Result<Assembled, Error> {
     let mut arguments: Vec<BytesMut> = Vec::with_capacity(ARGC_MAX);
     let mut len = 0;
     while let Some((index, payload)) = receiver.next().await.map_err(|error| body_error(&error))? {
@@ -43,7 +43,7 @@ pub(super) async fn read(mut receiver: BodyReceiver, limits: &Limits, charge: &m
             {
                 let count = receiver.argument_count();
                 let stream = Stream::open(count, VecDeque::from([(index, payload)]), Some(receiver), limits).await?;
-                return Ok(Framed::Stream(tag, stream));
+                return Ok(Assembled::Stream(tag, stream));
             }
         }
         len += payload.len();
@@ -61,7 +61,7 @@ pub(super) async fn read(mut receiver: BodyReceiver, limits: &Limits, charge: &m
         }
     }
     arguments.resize_with(receiver.argument_count().max(arguments.len()), BytesMut::new);
-    Ok(Framed::Whole(arguments.into_iter().map(BytesMut::freeze).collect()))
+    Ok(Assembled::Whole(arguments.into_iter().map(BytesMut::freeze).collect()))
 }
 
 fn too_long(limit: &str, max: usize) -> Error {

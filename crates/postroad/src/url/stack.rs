@@ -1,0 +1,154 @@
+//! What stands in front of `://`.
+
+use core::fmt;
+
+/// A message protocol that a URL can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// The Streaming Message Protocol, `smp`.
+    Smp,
+    /// The Simple Messaging Protocol, IP protocol 121: mailslots, `smp121`.
+    Smp121,
+}
+
+impl Protocol {
+    pub(crate) const ALL: [Self; 2] = [Self::Smp, Self::Smp121];
+
+    /// The word for it in a URL.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Smp => "smp",
+            Self::Smp121 => "smp121",
+        }
+    }
+}
+
+/// The carrier at the bottom of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// A TCP connection, in the clear.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// A WebSocket, in the clear.
+    Ws,
+    /// A WebSocket over TLS.
+    Wss,
+    /// A Unix socket.
+    Unix,
+    /// Memory of this process.
+    Mem,
+    /// Raw IP, without ports. In a URL it has no word of its own: `smp121://`.
+    Ip,
+    /// UDP.
+    Udp,
+}
+
+impl Transport {
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Tcp, Self::Tls, Self::Ws, Self::Wss, Self::Unix, Self::Mem, Self::Ip, Self::Udp];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Unix => "unix",
+            Self::Mem => "mem",
+            Self::Ip => "ip",
+            Self::Udp => "udp",
+        }
+    }
+
+    /// True where certificates are in play.
+    #[must_use]
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// True for WebSockets.
+    #[must_use]
+    pub const fn is_ws(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+}
+
+/// A protocol and the carrier under it. Shown as in a URL: `smp+tcp`, `smp121+udp`, `smp121`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stack {
+    protocol: Protocol,
+    transport: Transport,
+}
+
+impl Stack {
+    /// All that exist.
+    pub const ALL: [Self; 9] = [
+        Self::new(Protocol::Smp, Transport::Tcp),
+        Self::new(Protocol::Smp, Transport::Tls),
+        Self::new(Protocol::Smp, Transport::Ws),
+        Self::new(Protocol::Smp, Transport::Wss),
+        Self::new(Protocol::Smp, Transport::Unix),
+        Self::new(Protocol::Smp, Transport::Mem),
+        Self::new(Protocol::Smp121, Transport::Ip),
+        Self::new(Protocol::Smp121, Transport::Udp),
+        Self::new(Protocol::Smp121, Transport::Mem),
+    ];
+
+    const fn new(protocol: Protocol, transport: Transport) -> Self {
+        Self { protocol, transport }
+    }
+
+    /// The outermost protocol.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        self.protocol
+    }
+
+    /// The carrier.
+    #[must_use]
+    pub const fn transport(self) -> Transport {
+        self.transport
+    }
+
+    /// A URL of it, for people to start from.
+    #[must_use]
+    pub const fn example(self) -> &'static str {
+        match (self.protocol, self.transport) {
+            (Protocol::Smp121, Transport::Udp) => "smp121+udp://localhost/printer",
+            (Protocol::Smp121, Transport::Mem) => "smp121+mem://inbox/printer",
+            (Protocol::Smp121, _) => "smp121://10.0.0.2/printer",
+            (Protocol::Smp, Transport::Tls) => "smp+tls://localhost:7001",
+            (Protocol::Smp, Transport::Ws) => "smp+ws://localhost:7001",
+            (Protocol::Smp, Transport::Wss) => "smp+wss://localhost:7001",
+            (Protocol::Smp, Transport::Unix) => "smp+unix:///run/app.sock",
+            (Protocol::Smp, Transport::Mem) => "smp+mem://inbox",
+            (Protocol::Smp, _) => "smp+tcp://localhost:7001",
+        }
+    }
+
+    /// The port where a URL names none.
+    pub(super) const fn default_port(self) -> Option<u16> {
+        match self.transport {
+            Transport::Ws => Some(80),
+            Transport::Wss => Some(443),
+            Transport::Udp => Some(12_121),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.protocol.word())?;
+        match self.transport {
+            Transport::Ip => Ok(()),
+            transport => write!(f, "+{}", transport.word()),
+        }
+    }
+}
