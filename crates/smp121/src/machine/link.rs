@@ -86,6 +86,8 @@ pub(super) struct Link {
     pub(super) sent_at: Instant,
     /// Octets of replies whose final acknowledgement waits.
     unacked_len: usize,
+    /// Something arrived that was taken for lost: packets overtake each other on the way.
+    reorders: bool,
     /// The longest segment that was acknowledged lately, in octets of data, and when.
     passed: (usize, Instant),
     /// When something of this peer is due at the earliest. It may be too early, never too late.
@@ -112,6 +114,7 @@ impl Link {
             heard_at: now,
             sent_at: now,
             unacked_len: 0,
+            reorders: false,
             passed: (0, now),
             timer_at: None,
         }
@@ -202,13 +205,19 @@ impl Link {
     /// An acknowledgement of a part of `transfer`.
     pub(super) fn on_ack(&mut self, transfer: &mut Transfer, offset: u32, now: Instant) -> Acked {
         let (before, used_len, sent_at) = (transfer.flight_len(), self.congestion.flight_len(), transfer.sent_at());
-        let patience = Patience { quiet: self.quiet(), segment_len: self.body_len_max() };
+        let srtt = self.rtt.srtt();
+        // What is overtaken by no more than that is not lost (RFC 8985, section 6.2).
+        let reordering = if self.reorders { srtt / 4 } else { Duration::ZERO };
+        let patience = Patience { quiet: self.quiet(), reordering, segment_len: self.body_len_max() };
+        let resent_at = transfer.fast_resent_at();
         let acked = transfer.on_ack(offset, now, patience);
         self.congestion.moved(before, transfer.flight_len());
         match acked {
             Acked::Advanced { len, rtt } => {
                 self.on_passed(len, now);
                 self.congestion.on_acked(len, used_len);
+                // An answer this soon is to the first copy.
+                self.reorders |= resent_at.is_some_and(|at| now.saturating_since(at) < srtt / 2);
                 // The last acknowledgement of a message waits on purpose, so its time says nothing of the path.
                 //= SMP121-A21
                 if let Some(rtt) = rtt

@@ -18,6 +18,8 @@ const PROBES_MAX: u32 = 3;
 pub(super) struct Patience {
     /// How long nothing of the message must have been sent for one repetition to mean that something is missing.
     pub(super) quiet: Duration,
+    /// How long after the first repetition what is missing may still come, overtaken by others.
+    pub(super) reordering: Duration,
     /// Octets of a segment: about so many have arrived with each repetition.
     pub(super) segment_len: usize,
 }
@@ -70,6 +72,10 @@ pub(super) struct Transfer {
     /// When the segment went that timed out first.
     stalled_at: Instant,
     duplicate_count: u32,
+    /// When the first of those came.
+    gap_seen_at: Instant,
+    /// When a segment was last sent again because later ones had arrived, if nothing was acknowledged since.
+    fast_resent_at: Option<Instant>,
     /// Octets that seem to have arrived behind the gap, as repetitions tell: they are not in flight any more.
     arrived_len: u32,
     /// Probes since anything was acknowledged.
@@ -99,6 +105,8 @@ impl Transfer {
             timeouts_count: 0,
             stalled_at: now,
             duplicate_count: 0,
+            gap_seen_at: now,
+            fast_resent_at: None,
             arrived_len: 0,
             probes_count: 0,
             recover: None,
@@ -224,6 +232,7 @@ impl Transfer {
         self.arrived_len = self.arrived_len.saturating_sub(to_u32(len));
         self.timeouts_count = 0;
         self.duplicate_count = 0;
+        self.fast_resent_at = None;
         self.probes_count = 0;
         self.edge_again = false;
         match self.recover {
@@ -254,7 +263,13 @@ impl Transfer {
             if self.flight_len() == 0 || self.recover.is_some() {
                 return Acked::Again;
             }
+            if self.duplicate_count == 0 {
+                self.gap_seen_at = now;
+            }
             self.duplicate_count += 1;
+            if now.saturating_since(self.gap_seen_at) < patience.reordering {
+                return Acked::Again;
+            }
             // Fewer will do where not so many segments are behind the gap that could draw them (RFC 5827).
             let behind_len = self.next.saturating_sub(self.acked).saturating_sub(1);
             let behind_count = behind_len / to_u32(patience.segment_len).max(1);
@@ -263,11 +278,17 @@ impl Transfer {
             }
         }
         self.unpark();
+        self.fast_resent_at = Some(now);
         self.recover = Some(self.farthest);
         self.edge_again = true;
         self.probe = None;
         self.duplicate_count = 0;
         Acked::Lost
+    }
+
+    /// When a segment was last sent again because later ones had arrived, if nothing was acknowledged since.
+    pub(super) const fn fast_resent_at(&self) -> Option<Instant> {
+        self.fast_resent_at
     }
 
     /// True where a loss is known and not made up for yet.
@@ -381,7 +402,7 @@ impl Transfer {
 mod tests {
     use super::*;
 
-    const QUIET: Patience = Patience { quiet: Duration::from_secs(1), segment_len: 10 };
+    const QUIET: Patience = Patience { quiet: Duration::from_secs(1), reordering: Duration::ZERO, segment_len: 10 };
 
     fn at(ms: u64) -> Instant {
         Instant::from_epoch(Duration::from_millis(ms))
@@ -450,6 +471,20 @@ mod tests {
         send(&mut transfer, at(1000));
         assert_eq!(transfer.on_ack(0, at(1999), QUIET), Acked::Again);
         assert_eq!(transfer.on_ack(0, at(2000), QUIET), Acked::Lost);
+    }
+
+    #[test]
+    fn what_is_only_overtaken_gets_its_time() {
+        let patience = Patience { reordering: Duration::from_millis(10), ..QUIET };
+        let mut transfer = transfer(90, 5);
+        for ms in [5, 6, 7, 14] {
+            assert_eq!(transfer.on_ack(0, at(ms), patience), Acked::Again);
+        }
+        assert_eq!(transfer.fast_resent_at(), None);
+        assert_eq!(transfer.on_ack(0, at(15), patience), Acked::Lost);
+        assert_eq!(transfer.fast_resent_at(), Some(at(15)));
+        transfer.on_ack(10, at(16), patience);
+        assert_eq!(transfer.fast_resent_at(), None);
     }
 
     #[test]

@@ -187,6 +187,14 @@ fn a_thousand_exchanges_of_8_kib_through_all_faults_take_less_than_a_minute() {
     assert_within(&all_faults(), SMALL, secs(60));
 }
 
+/// Packets that overtake each other are taken for lost a few times, and then no more.
+//= SMP121-R-C
+#[test]
+fn a_path_that_only_reorders_is_learned() {
+    let conditions = DatagramConditions { delay: ms(10)..ms(11), ..DatagramConditions::new() };
+    assert_within(&conditions, LONG, secs(5));
+}
+
 //= SMP121-R-C
 #[test]
 fn long_messages_get_through_at_every_loss() {
