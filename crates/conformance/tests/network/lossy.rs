@@ -88,7 +88,7 @@ fn a_thousand_exchanges_of_8_kib_through_all_faults_at_once() {
 #[test]
 #[ignore = "a measurement"]
 fn goodput_by_loss() {
-    for delay_ms in [0, 10, 100] {
+    for delay_ms in [0, 10] {
         for loss_per_mille in [0, 10, 50, 100] {
             let delay = Duration::from_millis(delay_ms);
             let conditions = Conditions { loss_per_mille, delay: delay..delay, ..Conditions::default() };

@@ -9,7 +9,7 @@ use postroad_transport::raw as carrier;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use testkit::rdos::{Config, Host, LocalMailslot, RemoteMailslot, SendTicket};
+use testkit::rdos::{Config, Host, LocalMailslot, RemoteMailslot, RequestTicket, SendTicket};
 use wirekit::Instant;
 use wirekit::datagram::{DatagramSocket, Outgoing};
 
@@ -25,6 +25,8 @@ struct Machine {
     host: Host,
     mailslot: LocalMailslot,
     executed: HashMap<u64, u64>,
+    /// What the application works at, and when it is done.
+    slow: Option<(Instant, RequestTicket, Vec<u8>)>,
     faults: Vec<String>,
     load: Option<(Load, RemoteMailslot)>,
     open: Option<(SendTicket, Vec<u8>)>,
@@ -34,8 +36,16 @@ struct Machine {
 impl Machine {
     /// Serves all that waits, and asks for one thing after the other.
     fn act(&mut self, now: Instant) {
+        if let Some((_, ticket, message)) = self.slow.take_if(|(done_at, ..)| *done_at <= now) {
+            self.host.reply(now, ticket, &reply_to(&message));
+        }
         while let Some((ticket, message)) = self.host.receive(self.mailslot) {
             *self.executed.entry(id_of(&message)).or_default() += 1;
+            // Long enough for a copy of the request to come, and for the reset of that to leave, where it comes too soon.
+            if id_of(&message) % 400 == 7 {
+                self.slow = Some((now + Duration::from_millis(2500), ticket, message));
+                return;
+            }
             self.host.reply(now, ticket, &reply_to(&message));
         }
         if let Some((ticket, message)) = &self.open
@@ -75,8 +85,8 @@ pub(crate) async fn run_machine(local: SocketAddr, load: Option<Load>) {
         let remote = host.get(now(), v4(load.peer), load.mailslot.as_bytes());
         (load, remote)
     });
-    let (executed, faults, open, asked_count) = (HashMap::new(), Vec::new(), None, 0);
-    let mut machine = Machine { host, mailslot, executed, faults, load, open, asked_count };
+    let (executed, slow, faults, open, asked_count) = (HashMap::new(), None, Vec::new(), None, 0);
+    let mut machine = Machine { host, mailslot, executed, slow, faults, load, open, asked_count };
     let mut batch = socket.receive_batch(16, 65_535);
     let mut asked = lines();
     say(&Report::Ready);
