@@ -161,9 +161,10 @@ pub(super) async fn many(road: Road, count: u64) -> anyhow::Result<Timing> {
     tokio::spawn(task).await?
 }
 
-/// So many at once, as many datagrams in a call as there are, by the carriers that our endpoints use too.
-pub(super) async fn many_batched(road: Road, count: u64) -> anyhow::Result<Timing> {
-    let [client, server] = road.sockets()?;
+/// So many at once, as many datagrams in a call as there are, by the carriers that our endpoints use too. `joins` as in
+/// [`Road::sockets_with`].
+pub(super) async fn many_batched(road: Road, joins: bool, count: u64) -> anyhow::Result<Timing> {
+    let [client, server] = road.sockets_with(joins)?;
     let peer = server.local_addr();
     tokio::spawn(async move {
         let mut batch = server.receive_batch(32, 2048);

@@ -19,6 +19,7 @@ const SMP_RAW: &str = "smp121 over raw IP";
 const BARE_UDP: &str = "bare UDP";
 const BARE_RAW: &str = "bare raw IP";
 const BARE_UDP_BATCHED: &str = "bare UDP, batched calls";
+const BARE_UDP_JOINED: &str = "bare UDP, joined by the system";
 const BARE_RAW_BATCHED: &str = "bare raw IP, batched calls";
 
 /// Octets of a large message.
@@ -94,10 +95,11 @@ pub(crate) fn figures(settings: &Settings, noise: &mut Noise) -> anyhow::Result<
             contenders: vec![
                 contender(SMP_UDP, |count| ours::many(Road::Udp, count)),
                 contender(BARE_UDP, |count| bare::many(Road::Udp, count)),
-                contender(BARE_UDP_BATCHED, |count| bare::many_batched(Road::Udp, count)),
+                contender(BARE_UDP_BATCHED, |count| bare::many_batched(Road::Udp, false, count)),
+                contender(BARE_UDP_JOINED, |count| bare::many_batched(Road::Udp, true, count)),
                 contender(SMP_RAW, |count| ours::many(Road::Raw, count)),
                 contender(BARE_RAW, |count| bare::many(Road::Raw, count)),
-                contender(BARE_RAW_BATCHED, |count| bare::many_batched(Road::Raw, count)),
+                contender(BARE_RAW_BATCHED, |count| bare::many_batched(Road::Raw, false, count)),
             ],
             aims: vec![
                 rate(SMP_UDP, &[BARE_UDP, BARE_UDP_BATCHED], 0.75),
