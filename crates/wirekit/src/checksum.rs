@@ -14,33 +14,39 @@ impl Checksum {
     /// Adds `bytes`; an odd last byte counts as the high half of a word.
     #[must_use]
     pub fn with(self, bytes: &[u8]) -> Self {
-        // Four-byte words into a 64-bit sum: carries gather in the upper half, which vectorizes and cannot overflow
-        // below 2^32 words.
-        let mut words = bytes.chunks_exact(4);
-        let mut sum = self.0;
-        for word in &mut words {
-            if let [a, b, c, d] = *word {
-                sum += u64::from(u32::from_be_bytes([a, b, c, d]));
-            }
-        }
-        sum += match *words.remainder() {
-            [a] => u64::from(u16::from_be_bytes([a, 0])),
-            [a, b] => u64::from(u16::from_be_bytes([a, b])),
-            [a, b, c] => u64::from(u16::from_be_bytes([a, b])) + u64::from(u16::from_be_bytes([c, 0])),
-            _ => 0,
-        };
-        Self(fold_once(sum))
+        // The sum is the same in either order of octets, but for the order of its own two (RFC 1071, 2 B), so words are
+        // taken as they lie in memory.
+        let sum = u16::from_be(fold(native_sum(bytes)));
+        Self(fold_once(self.0 + u64::from(sum)))
     }
 
     /// The checksum as it goes on the wire.
     #[must_use]
     pub fn finish(self) -> u16 {
-        let mut sum = self.0;
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        !u16::try_from(sum).unwrap_or(u16::MAX)
+        !fold(self.0)
     }
+}
+
+/// Four-byte words into a 64-bit sum: carries gather in the upper half and cannot overflow below 2^32 words, as many as no
+/// slice here has. Wrapping additions, since checked ones keep the compiler from using vectors: 3 to 4 times as slow.
+fn native_sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let last = match *rest {
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c] => [a, b, c, 0],
+        _ => [0; 4],
+    };
+    words
+        .iter()
+        .fold(u64::from(u32::from_ne_bytes(last)), |sum, word| sum.wrapping_add(u64::from(u32::from_ne_bytes(*word))))
+}
+
+fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
 /// Keeps a running sum below 2^33, so that any number of pieces can follow.
@@ -80,9 +86,18 @@ mod tests {
         assert_eq!(checksum(&[]), 0xffff);
     }
 
+    #[test]
+    fn carries_of_long_and_large_words_are_kept() {
+        let bytes = vec![0xff; 1 << 20];
+        assert_eq!(checksum(&bytes), 0);
+        let mut bytes = vec![0xfe; 65_535];
+        bytes[17] = 0x01;
+        assert_eq!(checksum(&bytes), oracle(&bytes));
+    }
+
     proptest! {
         #[test]
-        fn agrees_with_the_oracle_whole_and_in_two_pieces(bytes: Vec<u8>, cut in 0usize..64) {
+        fn agrees_with_the_oracle_whole_and_in_two_pieces(bytes in proptest::collection::vec(any::<u8>(), 0..300), cut in 0usize..64) {
             prop_assert_eq!(checksum(&bytes), oracle(&bytes));
             let cut = (cut * 2).min(bytes.len() & !1);
             let (a, b) = bytes.split_at(cut);

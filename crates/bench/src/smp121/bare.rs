@@ -161,9 +161,10 @@ pub(super) async fn many(road: Road, count: u64) -> anyhow::Result<Timing> {
     tokio::spawn(task).await?
 }
 
-/// So many at once, as many datagrams in a call as there are, by the carriers that our endpoints use too.
-pub(super) async fn many_batched(road: Road, count: u64) -> anyhow::Result<Timing> {
-    let [client, server] = road.sockets()?;
+/// So many at once, as many datagrams in a call as there are, by the carriers that our endpoints use too. `joins` as in
+/// [`Road::sockets_with`].
+pub(super) async fn many_batched(road: Road, joins: bool, count: u64) -> anyhow::Result<Timing> {
+    let [client, server] = road.sockets_with(joins)?;
     let peer = server.local_addr();
     tokio::spawn(async move {
         let mut batch = server.receive_batch(32, 2048);
@@ -204,11 +205,11 @@ async fn send_all(socket: &dyn DatagramSocket, mut datagrams: &[Outgoing<'_>]) -
     Ok(())
 }
 
-/// Datagrams one way, so many in flight that none is lost: half of what the default receive buffer holds.
+/// Large messages one way, cut into datagrams, so many in flight that none is lost. Nothing is put together at the other end.
 pub(super) async fn large(road: Road, len: usize, count: u64) -> anyhow::Result<Timing> {
     let [client, server] = road.sockets()?;
     let peer = server.local_addr();
-    let in_flight = if len > 8192 { 1 } else { 32 };
+    let in_flight = if len > 8192 { 8 } else { 32 };
     let window = Arc::new(Semaphore::new(in_flight));
     let each = u64::try_from(LARGE_LEN.div_ceil(len))?;
     let taker = tokio::spawn({
@@ -224,16 +225,19 @@ pub(super) async fn large(road: Road, len: usize, count: u64) -> anyhow::Result<
             anyhow::Ok(())
         }
     });
-    let payload = vec![0x5a; len];
+    let message = vec![0x5a; LARGE_LEN];
     let watch = Stopwatch::start();
     let giver = tokio::spawn(async move {
-        let room: Vec<_> = (0..in_flight).map(|_| Outgoing::new(peer, &payload)).collect();
-        let mut left = each * count;
-        while left > 0 {
-            let count = window.available_permits().clamp(1, room.len()).min(usize::try_from(left)?);
-            window.acquire_many(u32::try_from(count)?).await?.forget();
-            send_all(&*client, room.get(..count).unwrap_or_default()).await?;
-            left -= u64::try_from(count)?;
+        for _ in 0..count {
+            let datagrams: Vec<_> = message.chunks(len).map(|part| Outgoing::new(peer, part)).collect();
+            let mut rest = &*datagrams;
+            while !rest.is_empty() {
+                let count = window.available_permits().clamp(1, in_flight).min(rest.len());
+                window.acquire_many(u32::try_from(count)?).await?.forget();
+                let (now, later) = rest.split_at(count);
+                send_all(&*client, now).await?;
+                rest = later;
+            }
         }
         anyhow::Ok(())
     });

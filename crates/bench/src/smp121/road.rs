@@ -24,12 +24,18 @@ pub(super) const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 121, 0, 2));
 const PROTOCOL: u8 = 121;
 
 impl Road {
-    /// Two sockets, the client's first.
+    /// Two sockets, the client's first, as they come.
     pub(super) fn sockets(self) -> anyhow::Result<[Arc<dyn DatagramSocket>; 2]> {
+        self.sockets_with(true)
+    }
+
+    /// Two sockets, the client's first. `joins` where UDP datagrams of one length travel through the system as one.
+    pub(super) fn sockets_with(self, joins: bool) -> anyhow::Result<[Arc<dyn DatagramSocket>; 2]> {
         let bind = |address| -> anyhow::Result<Arc<dyn DatagramSocket>> {
             Ok(match self {
                 Self::Udp => Arc::new(
                     udp::Config::new((address, 0).into())
+                        .with_offload(joins)
                         .with_receive_buffer_len(Some(RECEIVE_BUFFER_LEN))
                         .open()?
                         .start()?,

@@ -41,6 +41,9 @@ impl Mailslot {
             // Nothing is sent or told by this, so the machine needs no care afterwards.
             if let Some(request) = state.machine.receive(self.id) {
                 state.held_count += 1;
+                if let Some(ticket) = place.ticket.take() {
+                    state.leave_receivers(self.id, ticket);
+                }
                 drop(state);
                 return Poll::Ready(Ok(Request::new(Arc::clone(&self.owner), request)));
             }

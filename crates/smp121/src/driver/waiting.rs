@@ -102,3 +102,58 @@ impl Hasher for SerialHasher {
         self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(SPREAD);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Bell(AtomicU32);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn all_who_wait_are_woken_once_and_those_who_left_are_not() {
+        let bells: [Arc<Bell>; 3] = Default::default();
+        let [a, b, c] = bells.clone().map(Waker::from);
+        let mut waiters = Waiters::default();
+        let mut tickets = [None; 3];
+        for (ticket, waker) in tickets.iter_mut().zip([&a, &b, &c]) {
+            waiters.enter(ticket, &Context::from_waker(waker));
+        }
+        // One that looks again keeps its place, whatever task it is in now.
+        let before = tickets[2];
+        waiters.enter(&mut tickets[2], &Context::from_waker(&a));
+        assert_eq!(tickets[2], before);
+        waiters.leave(tickets[1].unwrap());
+        let mut wakes = Wakes::default();
+        waiters.wake_all(&mut wakes);
+        waiters.wake_all(&mut wakes);
+        assert_eq!(wakes.len(), 2);
+        wakes.wake();
+        assert_eq!(wakes.len(), 0);
+        let counts = bells.map(|bell| bell.0.load(Ordering::Relaxed));
+        assert_eq!(counts, [2, 0, 0]);
+    }
+
+    #[test]
+    fn identifiers_that_follow_each_other_spread() {
+        let hash = |number: u64| {
+            let mut hasher = SerialHasher::default();
+            hasher.write_u64(number);
+            hasher.write_u32(3);
+            hasher.finish()
+        };
+        // The table takes its place from the low bits and tells entries apart by the high ones.
+        let low: std::collections::HashSet<u64> = (0..256).map(|number| hash(number) & 0xff).collect();
+        let high: std::collections::HashSet<u64> = (0..256).map(|number| hash(number) >> 57).collect();
+        assert!(low.len() > 128 && high.len() > 100, "{} and {}", low.len(), high.len());
+    }
+}

@@ -1,7 +1,8 @@
 //! Futures that are dropped, and handles.
 
 use super::{Pair, echo, soon};
-use smp121::ReplyError;
+use postroad_transport::memory::datagram::Hub;
+use smp121::{Endpoint, Limits, Profile, ReplyError, SendError, UsageError};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -136,4 +137,63 @@ async fn a_mailslot_that_is_dropped_is_gone_and_its_name_is_free() {
     // The client is told by a reset, asks for the name again, and is served by the new one.
     echo(pair.server.define("queue", 10).unwrap());
     assert_eq!(soon(call).await.unwrap().unwrap(), "x");
+}
+
+//= SMP121-R-K
+#[tokio::test]
+async fn a_request_of_a_peer_that_starts_anew_becomes_void() {
+    let pair = Pair::new();
+    let (mailslot, remote) = pair.mailslot("queue");
+    let address = pair.client.local_addr();
+    let call = tokio::spawn(async move { remote.send("before").await });
+    let mut request = soon(mailslot.receive()).await.unwrap();
+    let Pair { hub, client, server } = pair;
+    soon(client.close()).await;
+    assert!(soon(call).await.unwrap().is_err());
+    assert!(!request.is_void());
+    let client = Endpoint::builder().start(hub.bind_at(address).unwrap()).unwrap();
+    let remote = client.get(server.local_addr(), "queue").unwrap();
+    let call = tokio::spawn(async move { remote.send("after").await });
+    soon(request.voided()).await;
+    assert!(request.is_void());
+    assert_eq!(request.reply("for nobody"), Err(ReplyError::Void));
+    let mut request = soon(mailslot.receive()).await.unwrap();
+    assert_eq!(request.message(), "after");
+    request.reply("here").unwrap();
+    assert_eq!(soon(call).await.unwrap().unwrap(), "here");
+    assert_eq!(server.counters().unanswered_count, 0);
+}
+
+#[tokio::test]
+async fn a_reply_that_is_too_large_leaves_the_request_to_be_answered() {
+    let hub = Hub::default();
+    let client = Endpoint::builder().start(hub.bind().unwrap()).unwrap();
+    let server = Endpoint::builder().with_profile(Profile::RDOS).start(hub.bind().unwrap()).unwrap();
+    let mailslot = server.define("queue", 2000).unwrap();
+    let remote = client.get(server.local_addr(), "queue").unwrap();
+    let call = tokio::spawn(async move { remote.send("x").await });
+    let mut request = soon(mailslot.receive()).await.unwrap();
+    assert_eq!(request.reply(vec![0; 1385]), Err(ReplyError::TooLarge { len: 1385, max: 1384 }));
+    request.reply(vec![0; 1384]).unwrap();
+    assert_eq!(soon(call).await.unwrap().unwrap().len(), 1384);
+}
+
+#[tokio::test]
+async fn more_requests_than_may_wait_are_refused_and_those_that_wait_go_on() {
+    let mut limits = Limits::default();
+    limits.waiting_count_max = 3;
+    let hub = Hub::default();
+    let client = Endpoint::builder().with_limits(limits).start(hub.bind().unwrap()).unwrap();
+    let server = Endpoint::builder().start(hub.bind().unwrap()).unwrap();
+    let mailslot = server.define("queue", 100).unwrap();
+    let remote = client.get(server.local_addr(), "queue").unwrap();
+    let mut calls: Vec<_> = (0..3).map(|_| Box::pin(remote.send("x"))).collect();
+    for call in &mut calls {
+        assert!(poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
+    }
+    assert!(matches!(remote.send("x").await, Err(SendError::Usage(UsageError::Limit(_)))));
+    echo(mailslot);
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap(), "x");
+    }
 }

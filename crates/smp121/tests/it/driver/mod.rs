@@ -1,8 +1,12 @@
 //! Endpoints on tokio: over memory, over sockets, over a carrier that does as it is told.
 
+mod allocations;
 mod cancel;
+mod carrier;
 mod close;
 mod exchange;
+mod scripted;
+mod sockets;
 
 use bytes::Bytes;
 use postroad_transport::memory::datagram::{Hub, HubConfig};
