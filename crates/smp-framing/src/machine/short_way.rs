@@ -6,7 +6,7 @@ use crate::{Arguments, Code};
 use wirekit::Instant;
 
 impl ConnectionMachine {
-    /// [`send`](Self::send) and [`poll_transmit`](Machine::poll_transmit) in one, for a message of one argument, or one that
+    /// [`send`](Self::send) and [`poll_transmit`](wirekit::Machine::poll_transmit) in one, for a message of one argument, or one that
     /// came off the wire, that fits one unit while nothing waits before it; `false`, and nothing done, where that is not
     /// so.
     #[inline(always)]
@@ -21,7 +21,7 @@ impl ConnectionMachine {
         true
     }
 
-    /// [`Input::Received`] and [`poll_event`](Machine::poll_event) in one, for a whole message with payload at the front of
+    /// [`Input::Received`](super::Input::Received) and [`poll_event`](wirekit::Machine::poll_event) in one, for a whole message with payload at the front of
     /// `buffer` while no event waits before it; `None`, and nothing taken, where that is not so. The time of arrival is not
     /// noted: say it once a read with [`note_received`](Self::note_received).
     #[inline(always)]

@@ -45,7 +45,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
         Ok(self.machine.finish_body(body)?)
     }
 
-    /// Gives a body up, see [`ConnectionMachine::abandon_body`].
+    /// Gives a body up, see [`ConnectionMachine::abandon_body`](crate::machine::ConnectionMachine::abandon_body).
     ///
     /// # Errors
     /// [`SendError::Usage`].
