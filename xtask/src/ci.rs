@@ -21,7 +21,7 @@ const FEATURE_SETS: [(&str, &str, &str); 9] = [
 ];
 
 /// The crates that have to build without their default features, so without a runtime.
-const CORES: [&str; 2] = ["wirekit", "smp-framing"];
+const CORES: [&str; 3] = ["wirekit", "smp121", "smp-framing"];
 
 type Action = Box<dyn Fn(&Root) -> Result<Outcome>>;
 
