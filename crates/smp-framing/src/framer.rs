@@ -35,7 +35,7 @@ fn check_room(count: usize, max_message_size: usize) -> Result<(), EncodeError> 
 /// A piece of payload and the argument that it belongs to.
 type Piece = (u8, Bytes);
 
-/// Cuts one message into frames: in argument order, each frame as full as it goes.
+/// Cuts one message into frames: in argument order, each frame as full as it goes, but see [`push`](Self::push).
 ///
 /// Every frame has all the message's arguments, those with nothing in it with LENGTH 0, so argument boundaries survive.
 /// Payloads are shared, not copied. The message may be known whole ([`new`](Self::new)) or come in pieces
@@ -103,6 +103,9 @@ impl Framer {
     }
 
     /// Appends `payload` to argument `index`. A piece for an index that there is not is dropped.
+    ///
+    /// Until the message is finished, what is more than one frame and less than two goes in halves: no frame is a scrap
+    /// unless the pieces are.
     pub fn push(&mut self, index: u8, payload: Bytes) {
         debug_assert!(index < self.count, "the caller checks the index");
         if index < self.count && !payload.is_empty() {
@@ -181,8 +184,17 @@ impl Framer {
         Some((if is_last { Code::LastFrame } else { code }, ident))
     }
 
+    /// Octets of payload for the next frame: as many as it takes; but where more content may come and a little more than
+    /// one frame is there, half of it. Pieces slightly longer than a frame would leave a scrap each, and a stream of full
+    /// and tiny frames is slow: the kernel keeps a buffer for each write, and the window shrinks with what buffers hold.
+    fn frame_len(&self) -> usize {
+        let room = self.max_message_size.saturating_sub(usize::from(self.count) * LENGTH_LEN);
+        let full = room.min(ARGUMENT_LEN_MAX);
+        if !self.finished && (full + 1..2 * full).contains(&self.pieces_len) { self.pieces_len.div_ceil(2) } else { room }
+    }
+
     fn cut(&mut self) {
-        let mut room = self.max_message_size.saturating_sub(usize::from(self.count) * LENGTH_LEN);
+        let mut room = self.frame_len();
         let mut part_room = ARGUMENT_LEN_MAX;
         let mut part = 0;
         while let Some((index, payload)) = self.pieces.front_mut() {
@@ -318,6 +330,25 @@ mod tests {
         let frames = Framer::new(vec![0; 20].into(), 10, 5, u32::MAX).unwrap();
         let said: Vec<_> = frames.map(|frame| (frame.code(), frame.ident().unwrap().number)).collect();
         assert_eq!(said, [(Code::NewFrame, u32::MAX), (Code::ContinuingFrame, 0), (Code::LastFrame, 1)]);
+    }
+
+    #[test]
+    fn a_little_more_than_one_frame_of_what_still_comes_goes_in_halves_and_leaves_no_scrap() {
+        //= SMPF-R11
+        let lens = |piece_len: usize, is_finished: bool| {
+            let mut framer = Framer::streaming(1, 102, 0, 0).unwrap();
+            framer.push(0, vec![7; piece_len].into());
+            if is_finished {
+                framer.finish();
+            }
+            framer.map(|frame| frame.arguments().payload_len()).collect::<Vec<_>>()
+        };
+        assert_eq!(lens(100, false), [100], "full");
+        assert_eq!(lens(101, false), [51, 50]);
+        assert_eq!(lens(199, false), [100, 99]);
+        assert_eq!(lens(200, false), [100, 100]);
+        assert_eq!(lens(301, false), [100, 100, 51, 50]);
+        assert_eq!(lens(101, true), [100, 1], "what is known whole: as full as it goes");
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     /// Begins to write without waiting for the carrier to take it.
     #[inline]
     pub(super) async fn write_where_enough(&mut self) {
-        if self.machine.outgoing_len() >= WRITE_LEN {
+        if self.machine.outgoing_len() >= 2 * WRITE_LEN {
             poll_fn(|cx| {
                 let _written = self.poll_write(cx);
                 Poll::Ready(())
