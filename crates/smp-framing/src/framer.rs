@@ -190,7 +190,11 @@ impl Framer {
     fn frame_len(&self) -> usize {
         let room = self.max_message_size.saturating_sub(usize::from(self.count) * LENGTH_LEN);
         let full = room.min(ARGUMENT_LEN_MAX);
-        if !self.finished && (full + 1..2 * full).contains(&self.pieces_len) { self.pieces_len.div_ceil(2) } else { room }
+        if !self.finished && (full + 1..2 * full).contains(&self.pieces_len) {
+            self.pieces_len.div_ceil(2)
+        } else {
+            room
+        }
     }
 
     fn cut(&mut self) {

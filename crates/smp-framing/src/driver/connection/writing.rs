@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use wirekit::Machine;
 
 /// `feed` writes to the carrier whenever this much waits.
-pub(super) const WRITE_LEN: usize = 64 * 1024;
+pub(super) const WRITE_LEN: usize = 128 * 1024;
 /// Slices in one vectored write.
 const SLICE_COUNT: usize = 64;
 
@@ -73,7 +73,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     /// Begins to write without waiting for the carrier to take it.
     #[inline]
     pub(super) async fn write_where_enough(&mut self) {
-        if self.machine.outgoing_len() >= 2 * WRITE_LEN {
+        if self.machine.outgoing_len() >= WRITE_LEN {
             poll_fn(|cx| {
                 let _written = self.poll_write(cx);
                 Poll::Ready(())
