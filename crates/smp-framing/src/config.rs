@@ -89,7 +89,7 @@ pub struct Limits {
     pub event_count_max: usize,
     /// Octets that wait to be encoded, since the peer pauses us or larger messages take their turn, before `feed` waits.
     /// Default 1 MiB. One message may exceed it when the queue is empty. Up to 192 KiB more are encoded and on their way
-    /// to the carrier; `feed` waits at 128 KiB of these too.
+    /// to the carrier; `feed` waits at 256 KiB of these too.
     pub outgoing_len_max: usize,
     /// Control units (reports, heartbeats, information) queued for sending. Default 64, at least 8. Reports beyond it are
     /// counted and dropped; a command beyond it waits.

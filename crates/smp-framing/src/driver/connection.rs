@@ -9,6 +9,7 @@ use super::error::SendError;
 use crate::Config;
 use crate::machine::{ConnectionMachine, Counters, TimerReason};
 use crate::wire::{ReceiveBuffer, TransmitBuffer};
+use bytes::Buf;
 use std::io;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -83,6 +84,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.transmit.has_remaining() {
+            self.machine.postpone_linger(self.clock.now());
+        }
         let deadline = self.machine.poll_timeout();
         let stalled_at = self.stalled_since.and_then(|since| self.machine.stalled_deadline(since));
         let next_at = deadline.map(|deadline| deadline.at).into_iter().chain(stalled_at).min();

@@ -1,6 +1,6 @@
 //! What our own driver needs beside the calls that all machines have.
 
-use super::{CloseReason, ConnectionMachine, SendRules};
+use super::{CloseReason, ConnectionMachine, Phase, SendRules};
 use crate::Delivery;
 use crate::reassembler::Reassembler;
 use wirekit::Instant;
@@ -30,6 +30,14 @@ impl ConnectionMachine {
     pub(crate) fn excuse_silence(&mut self, now: Instant) {
         self.advance_clock(now);
         self.received_at = self.now;
+    }
+
+    /// The carrier did not take the STOP yet: the wait for the peer's end has not begun.
+    pub(crate) fn postpone_linger(&mut self, now: Instant) {
+        self.advance_clock(now);
+        if let Phase::Stopped(_, until) = &mut self.phase {
+            *until = self.now + self.config.limits.stop_linger;
+        }
     }
 
     pub(crate) const fn send_rules(&self) -> SendRules {

@@ -200,7 +200,7 @@ async fn what_is_sent_is_with_the_carrier_and_what_is_fed_is_begun() {
     let (mut a, _raw) = duplex_with(10);
     assert!(a.information(vec![0; 100]).now_or_never().is_none(), "10 octets have room");
     let (mut a, mut raw) = duplex_with(1 << 20);
-    a.feed(vec![0; 100_000]).await.unwrap();
+    a.feed(vec![0; 200_000]).await.unwrap();
     assert!(raw.read_exact(&mut [0; 1000]).now_or_never().is_some(), "much is written before it is waited for");
 }
 

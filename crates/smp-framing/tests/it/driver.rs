@@ -372,7 +372,14 @@ async fn the_codec_alone_works_with_framed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_says_it_lives_and_takes_nothing_is_lost() {
-    //= SMPF-B-HEARTBEAT SMPF-B-SLOW-RECEIVER
+    //= SMPF-B-HEARTBEAT SMPF-B-SLOW-RECEIVER SMPF-L-LINGER
+    for len in [2000, 100_000, 1_000_000] {
+        closing_fails_where_the_peer_takes_nothing(len).await;
+    }
+}
+
+/// However little it is that waits: what the carrier did not take was not sent, and no STOP was either.
+async fn closing_fails_where_the_peer_takes_nothing(len: usize) {
     let (a, mut raw) = duplex(1000);
     let mut a = Connection::new(a, Config::default());
     let begun = tokio::time::Instant::now();
@@ -385,7 +392,7 @@ async fn a_peer_that_says_it_lives_and_takes_nothing_is_lost() {
         }
     };
     let closing = async {
-        a.feed(vec![0; 100_000]).await.unwrap();
+        a.feed(vec![0; len]).await.unwrap();
         let lost = a.close().await.unwrap_err();
         assert!(matches!(lost, ConnectionError::Ended(CloseReason::PeerLost)), "{lost:?}");
         assert_eq!(begun.elapsed().as_secs(), 120);
