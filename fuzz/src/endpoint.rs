@@ -14,7 +14,7 @@ pub const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 
 /// Where the other one is.
 pub const THERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 0);
 
-/// Limits that are easy to reach. The one of kept replies is not: a reply that had to go may make its request run again.
+/// Limits that are easy to reach.
 fn limits(small: bool) -> Limits {
     let mut limits = Limits::default();
     if small {
@@ -24,6 +24,7 @@ fn limits(small: bool) -> Limits {
         limits.peer_assembly_len_max = 60_000;
         limits.assembly_len_max = 60_000;
         limits.gaps_max = 2;
+        limits.replies_len_max = 3000;
         limits.flight_len_max = 2800;
     }
     limits

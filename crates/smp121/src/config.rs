@@ -38,7 +38,9 @@ pub struct Limits {
     pub waiting_len_max: usize,
     /// The largest reply, in octets. Default 64 MiB.
     pub reply_len_max: usize,
-    /// Octets of sent replies kept for one peer until it acknowledges them. Default 64 MiB; the newest is always kept.
+    /// Octets of replies kept for one peer until it acknowledges them. Default 64 MiB. While as much is kept, no further
+    /// request of the peer is offered; those in service then can still be answered.
+    //= SMP121-L20
     pub replies_len_max: usize,
     /// Name requests of one peer that are answered in a second, with a burst of twice that. Default 10.
     //= SMP121-L8

@@ -81,7 +81,7 @@ impl Assembly {
     }
 
     /// Takes a part in. Where it overlaps what is here, what is here stays.
-    //= SMP121-I12, SMP121-O16
+    //= SMP121-I12, SMP121-L17
     pub(super) fn take(&mut self, position: Position, octets: &[u8], room: &Room) -> Result<Part, Refused> {
         if let Position::First { total } = position
             && *self.total.get_or_insert(total) != total

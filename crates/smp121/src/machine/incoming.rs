@@ -46,6 +46,7 @@ impl EndpointMachine {
         let Self { peers, shared, .. } = self;
         let Some(peer) = peers.get_mut(key) else { return Err(DropReason::Unknown) };
         let outcome = peer.on_segment(key, &segment, kind, shared);
+        peer.offer_held(shared);
         peers.settle(key);
         outcome
     }

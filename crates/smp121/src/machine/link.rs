@@ -81,6 +81,8 @@ pub(super) struct Link {
     pub(super) assembly_len: usize,
     /// Octets of replies kept for it.
     pub(super) replies_len: usize,
+    /// A request of it waits until fewer octets of replies are kept.
+    pub(super) holds_requests: bool,
     /// When anything valid last came.
     pub(super) heard_at: Instant,
     pub(super) sent_at: Instant,
@@ -111,6 +113,7 @@ impl Link {
             is_proven: false,
             assembly_len: 0,
             replies_len: 0,
+            holds_requests: false,
             heard_at: now,
             sent_at: now,
             unacked_len: 0,

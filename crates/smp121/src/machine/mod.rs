@@ -210,6 +210,7 @@ impl EndpointMachine {
                 && let Some(mut inbound) = peer.inbound.remove(&id.number)
             {
                 inbound.flush(&mut peer.link, &mut self.shared);
+                peer.offer_held(&mut self.shared);
             }
         }
         self.locals.on_mailslot_gone(id, &mut self.shared);
@@ -250,17 +251,11 @@ impl EndpointMachine {
         if id.peer == PeerKey::LOCAL {
             return self.locals.reply(id.serial, reply, &mut self.shared);
         }
-        let replies_len_max = self.shared.config.limits.replies_len_max;
         let peer = self.peers.get_mut(id.peer).ok_or(ReplyError::Void)?;
         let number = id.mailslot.number;
         let inbound = peer.inbound.get_mut(&number).filter(|inbound| inbound.mailslot() == id.mailslot);
         let inbound = inbound.ok_or(ReplyError::Void)?;
         inbound.reply(id, reply, &mut peer.link, &mut self.shared)?;
-        if peer.link.replies_len > replies_len_max {
-            for inbound in peer.inbound.values_mut() {
-                inbound.trim_replies(replies_len_max, id.place, &mut peer.link, &mut self.shared);
-            }
-        }
         self.peers.settle(id.peer);
         Ok(())
     }
@@ -447,6 +442,7 @@ impl Machine for EndpointMachine {
             for inbound in peer.inbound.values_mut() {
                 inbound.handle_timeout(&mut peer.link, &mut self.shared);
             }
+            peer.offer_held(&mut self.shared);
             // What is due now has been done, or goes with the next poll.
             let next = peer.next_timer(self.shared.now);
             peer.link.set_timer(next);

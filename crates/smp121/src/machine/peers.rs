@@ -35,6 +35,18 @@ impl Peer {
         self.remotes.iter().all(Option::is_none) && self.inbound.values().all(Inbound::is_idle)
     }
 
+    /// Offers the requests that waited because too many octets of replies were kept.
+    //= SMP121-L20
+    pub(super) fn offer_held(&mut self, shared: &mut Shared) {
+        if !self.link.holds_requests || self.link.replies_len >= shared.config.limits.replies_len_max {
+            return;
+        }
+        self.link.holds_requests = false;
+        for inbound in self.inbound.values_mut() {
+            inbound.advance(&mut self.link, shared);
+        }
+    }
+
     /// The remote mailslot with this number.
     pub(super) fn remote_of(&mut self, mailslot: u16) -> Option<(&mut Remote, &mut Link)> {
         let Self { remotes, link, .. } = self;

@@ -42,7 +42,7 @@ impl Inbound {
         shared.counters.replies_count += 1;
         self.in_turn = None;
         self.queue(id.place, link);
-        self.advance(shared);
+        self.advance(link, shared);
         Ok(())
     }
 
@@ -155,6 +155,9 @@ impl Inbound {
     //= SMP121-R-H, SMP121-A11
     pub(in crate::machine) fn handle_timeout(&mut self, link: &mut Link, shared: &mut Shared) {
         let now = shared.now;
+        // While one is in service, or the next may not be offered yet, waiting is nothing strange.
+        let next = self.next.and_then(|next| self.entries.get(next));
+        let waits_for_us = self.in_turn.is_some() || next.is_some_and(|entry| matches!(entry.stage, Stage::Waiting(_)));
         let due: Vec<u64> = self
             .entries
             .iter()
@@ -166,8 +169,8 @@ impl Inbound {
             entry.timer_at = None;
             let is_over = match &mut entry.stage {
                 Stage::Assembling(_) => true,
-                // One in front of it never came. While one is in service, waiting is nothing strange.
-                Stage::Waiting(_) if self.in_turn.is_none() => true,
+                // One in front of it never came.
+                Stage::Waiting(_) if !waits_for_us => true,
                 Stage::Waiting(_) => {
                     entry.timer_at = Some(now + shared.config.timing.assembly_idle_timeout);
                     false
@@ -224,23 +227,6 @@ impl Inbound {
     /// When something is due after `now`.
     pub(in crate::machine) fn next_timer(&self, now: Instant) -> Option<Instant> {
         self.entries.iter().filter_map(|(_, entry)| entry.timer_at).filter(|at| *at > now).min()
-    }
-
-    /// Drops the oldest replies that were sent whole, beside the newest one, until no more than `len_max` octets are kept
-    /// for the peer.
-    pub(in crate::machine) fn trim_replies(
-        &mut self,
-        len_max: usize,
-        newest: u64,
-        link: &mut Link,
-        shared: &mut Shared,
-    ) {
-        let is_sent = |entry: &Entry| matches!(&entry.stage, Stage::Replying(transfer) if transfer.is_sent());
-        while link.replies_len > len_max {
-            let oldest = self.entries.iter().find(|(place, entry)| *place != newest && is_sent(entry));
-            let Some((place, _)) = oldest else { return };
-            self.drop_entry(place, link, shared);
-        }
     }
 }
 

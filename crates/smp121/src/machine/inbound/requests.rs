@@ -95,7 +95,7 @@ impl Inbound {
             entry.timer_at = None;
             charge(before_len, 0, link, shared);
             link.respond(data.number, data.mailslot, Action::TooLarge, shared.now);
-            self.advance(shared);
+            self.advance(link, shared);
             return Ok(());
         }
         let Stage::Assembling(assembly) = &mut entry.stage else { return Err(DropReason::Duplicate) };
@@ -124,7 +124,7 @@ impl Inbound {
         let after_len = entry.charged_len(limits.fragment_overhead_len);
         charge(before_len, after_len, link, shared);
         self.acknowledge(at, taken, offset, data, link, shared)?;
-        self.advance(shared);
+        self.advance(link, shared);
         Ok(())
     }
 
@@ -175,13 +175,18 @@ impl Inbound {
         Ok(())
     }
 
-    /// Offers the next request in turn, if it is whole and the one before it was answered.
-    //= SMP121-R-I, SMP121-A19
-    pub(super) fn advance(&mut self, shared: &mut Shared) {
+    /// Offers the next request in turn, if it is whole and the one before it was answered. While the peer acknowledges too
+    /// little of the replies that it has, its requests wait: a reply that had to go would make its request run again.
+    //= SMP121-R-I, SMP121-A19, SMP121-L20
+    pub(in crate::machine) fn advance(&mut self, link: &mut Link, shared: &mut Shared) {
         while self.in_turn.is_none()
             && let Some(next) = self.next
             && let Some(entry) = self.entries.get_mut(next)
         {
+            if matches!(entry.stage, Stage::Waiting(_)) && link.replies_len >= shared.config.limits.replies_len_max {
+                link.holds_requests = true;
+                return;
+            }
             match core::mem::replace(&mut entry.stage, Stage::TooLarge) {
                 Stage::Waiting(message) => {
                     entry.stage = Stage::Offered(message);

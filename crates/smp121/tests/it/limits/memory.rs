@@ -223,7 +223,7 @@ fn a_first_part_that_says_another_total_changes_nothing() {
     assert_eq!(server.serve(mailslot, b""), [&octets(1500)[..]]);
 }
 
-//= SMP121-L17, SMP121-O16
+//= SMP121-L17
 #[test]
 fn where_parts_overlap_with_other_octets_the_first_hold_and_the_conflict_is_counted() {
     let (mut server, mailslot, first) = server(|_| {});
@@ -239,7 +239,7 @@ fn where_parts_overlap_with_other_octets_the_first_hold_and_the_conflict_is_coun
     assert_eq!(served, [&b"abcceeeeiiii"[..]]);
 }
 
-//= SMP121-L18, SMP121-O17
+//= SMP121-O17
 #[test]
 fn a_peer_that_makes_us_owe_it_and_never_reads_is_owed_no_more_than_255() {
     let (mut server, mailslot, first) = server(|_| {});
@@ -277,19 +277,52 @@ fn so_many_requests_wait_at_a_handle_and_so_many_octets() {
     assert!(matches!(send(0), Err(UsageError::Limit(limit)) if (limit.limit, limit.got) == ("waiting_count_max", 4)));
 }
 
+/// The reply that has to go would make its request run again.
+//= SMP121-L20, SMP121-O1
 #[test]
-fn replies_that_nobody_acknowledges_are_kept_up_to_the_limit_and_the_newest_always() {
+fn while_many_replies_are_kept_the_next_requests_wait_for_acknowledgements() {
     let (mut server, mailslot, first) = server(|limits| limits.replies_len_max = 1000);
     for step in 0..10 {
         server.request(first + step, mailslot.number(), b"x");
-        server.serve(mailslot, &octets(400));
-        server.seen();
-        assert!(server.counters().replies_len <= 1000);
     }
-    assert_eq!(server.counters().replies_len, 800);
-    server.request(first + 10, mailslot.number(), b"x");
-    server.serve(mailslot, &octets(5000));
-    assert_eq!(server.counters().replies_len, 5000, "the newest alone");
+    assert_eq!(server.serve(mailslot, &octets(400)).len(), 3, "400, 800 and then enough");
+    server.seen();
+    assert_eq!(server.counters().replies_len, 1200);
+    let acknowledge = |server: &mut Lone, step, offset| server.records(&[ack(first + step, mailslot.number(), offset)]);
+    acknowledge(&mut server, 1, 400);
+    assert_eq!(server.serve(mailslot, &octets(5000)).len(), 1, "the last one below the limit may be of any length");
+    assert_eq!(server.counters().replies_len, 5800);
+    acknowledge(&mut server, 0, 400);
+    acknowledge(&mut server, 2, 400);
+    assert!(server.serve(mailslot, b"").is_empty());
+    // Nobody lost anything meanwhile: all that waited is served, once.
+    server.wait(secs(70));
+    server.request(first + 4, mailslot.number(), b"x");
+    acknowledge(&mut server, 3, 5000);
+    assert_eq!(server.serve(mailslot, b"").len(), 6);
+    assert_eq!(server.counters().requests_count, 10);
+}
+
+//= SMP121-L20
+#[test]
+fn a_peer_that_acknowledges_nothing_holds_up_its_own_requests_to_other_mailslots_and_not_for_ever() {
+    let (mut server, mailslot, first) = server(|limits| limits.replies_len_max = 1000);
+    let other = server.machine.define(b"other", 2000).unwrap();
+    let other_first = server.offered(b"other");
+    server.request(first, mailslot.number(), b"x");
+    assert_eq!(server.serve(mailslot, &octets(1000)).len(), 1);
+    server.request(other_first, other.number(), b"y");
+    let stranger = nth_peer(1);
+    let strangers = introduce(&mut server, stranger).unwrap();
+    request_from(&mut server, stranger, mailslot, strangers, b"z");
+    assert_eq!(server.serve(mailslot, b""), [Bytes::from_static(b"z")]);
+    assert!(server.serve(other, b"").is_empty());
+    server.wait(secs(300));
+    assert_eq!(
+        server.serve(other, b""),
+        [Bytes::from_static(b"y")],
+        "the reply was kept as long as the peer could ask for it"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use smp121::machine::{
     EndpointMachine, Event, ExchangeId, Input, MailslotId, RemoteId, RequestId, SendOptions, TransmitBatch,
 };
 use smp121::wire::{PseudoHeader, decode};
-use smp121::{Config, Profile};
+use smp121::{Config, Limits, Profile};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -152,7 +152,12 @@ impl World {
         {
             *octet = random;
         }
-        let config = Config::builder(seed).with_profile(self.scenario.profile).build().unwrap();
+        let mut limits = Limits::default();
+        if self.seed.is_multiple_of(4) {
+            // Two replies without acknowledgement, and the next request waits.
+            limits.replies_len_max = self.scenario.message_len_max.max(1);
+        }
+        let config = Config::builder(seed).with_profile(self.scenario.profile).with_limits(limits).build().unwrap();
         let mut machine = EndpointMachine::new(config);
         let mailslot = machine.define(b"work", self.scenario.message_len_max.max(1)).unwrap();
         // A host that starts anew keeps quiet for as long as an old datagram may live.
