@@ -55,12 +55,12 @@ fn messages_of_a_mebibyte_with_a_tenth_lost_each_way_and_some_doubled() {
         return;
     }
     let mut server = serve(Some(&far), Place::spec(raw("10.9.0.2")));
-    let load = Load { in_flight: 16, reply_len: 16, ..Load::new(raw("10.9.0.2"), 24, 1 << 20) };
+    let load = Load { in_flight: 16, reply_len: 16, ..Load::new(raw("10.9.0.2"), 48, 1 << 20) };
     let (traffic, took) = run(Some(&near), &mut server, Place::spec(raw("10.9.0.1")), load);
-    println!("24 x 1 MiB at 10 % loss each way in {took:?}, {traffic:?}");
-    let load = Load { first_id: 1000, reply_len: 1 << 20, in_flight: 8, ..Load::new(raw("10.9.0.2"), 8, 16) };
+    println!("48 x 1 MiB at 10 % loss each way in {took:?}, {traffic:?}");
+    let load = Load { first_id: 1000, reply_len: 1 << 20, in_flight: 8, ..Load::new(raw("10.9.0.2"), 16, 16) };
     let (traffic, took) = run(Some(&near), &mut server, Place::spec(raw("10.9.0.1")), load);
-    println!("8 replies of 1 MiB at 10 % loss each way in {took:?}, {traffic:?}");
+    println!("16 replies of 1 MiB at 10 % loss each way in {took:?}, {traffic:?}");
 }
 
 //= SMP121-O1, SMP121-R-C, SMP121-R-H, SMP121-R-J
