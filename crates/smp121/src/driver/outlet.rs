@@ -14,10 +14,8 @@ const BATCH_COUNT_MAX: usize = 32;
 const BATCH_LEN_MAX: usize = 64 * 1024;
 /// Calls to the carrier while the lock is held. What is left is for the driver, so that others get the lock in between.
 const BATCHES_PER_LOCK_MAX: usize = 4;
-/// The first pause after the interface's queue was full.
+/// The first pause after the interface's queue was full. Each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
-/// The longest such pause; each is twice the one before it.
-const PAUSE_MAX: Duration = Duration::from_millis(128);
 /// Such pauses in a row for one datagram, some 63 ms together. After them it is given up as lost: the system says the same of
 /// one that the other end of a link will never take, and others wait behind it.
 const PAUSES_MAX: u32 = 6;
@@ -136,7 +134,7 @@ impl Outlet {
                     counters.no_buffers_count += 1;
                     self.block = Block::Paused { until: now + self.pause };
                     tracing::debug!(pause = ?self.pause, "the interface's queue is full");
-                    self.pause = (self.pause * 2).min(PAUSE_MAX);
+                    self.pause *= 2;
                     return;
                 }
                 Err(error) => self.drop_first(now, &error, machine, counters),
