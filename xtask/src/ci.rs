@@ -10,6 +10,7 @@ use crate::{conformance, deps, dissector, fuzz, interop, reqs, test, tidy};
 /// Feature sets that clippy sees, besides the whole workspace as it is: name of the step, package, features instead of the default ones.
 const FEATURE_SETS: [(&str, &str, &str); 9] = [
     ("clippy:smp-framing-core", "smp-framing", ""),
+    ("clippy:wrp-core", "wrp", ""),
     ("clippy:tcp", "postroad-transport", "tcp"),
     ("clippy:unix", "postroad-transport", "unix"),
     ("clippy:memory", "postroad-transport", "memory"),
@@ -21,7 +22,7 @@ const FEATURE_SETS: [(&str, &str, &str); 9] = [
 ];
 
 /// The crates that have to build without their default features, so without a runtime.
-const CORES: [&str; 3] = ["wirekit", "smp121", "smp-framing"];
+const CORES: [&str; 4] = ["wirekit", "smp121", "smp-framing", "wrp"];
 
 type Action = Box<dyn Fn(&Root) -> Result<Outcome>>;
 

@@ -3,6 +3,8 @@
 //! They live outside the repository: in `../shared/vectors` beside it, or where `POSTROAD_VECTORS` points. A lone clone
 //! has none; its tests say so in one line and pass. Where `CI` is `true` their absence is a failure.
 
+pub mod wrp;
+
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
