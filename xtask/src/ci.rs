@@ -22,7 +22,7 @@ const FEATURE_SETS: [(&str, &str, &str); 10] = [
 ];
 
 /// The crates that have to build without their default features, so without a runtime.
-const CORES: [&str; 4] = ["wirekit", "smp121", "smp-framing", "wrp"];
+const CORES: [&str; 5] = ["wirekit", "smp121", "smp-framing", "wrp", "wrp-ssp"];
 
 type Action = Box<dyn Fn(&Root) -> Result<Outcome>>;
 

@@ -1,0 +1,187 @@
+//! The five headers of a packet.
+
+use crate::{Encoding, EncodingError, End, NUMBER_MAX};
+use bytes::Bytes;
+use thiserror::Error;
+use wrp::Message;
+
+pub(crate) const STREAM_ID: &str = "stream-id";
+pub(crate) const NUMBER: &str = "stream-packet-number";
+pub(crate) const FINAL: &str = "stream-final-packet";
+pub(crate) const ENCODING: &str = "stream-encoding";
+pub(crate) const ESTIMATED_LEN: &str = "stream-estimated-total-length";
+
+const LABELS: [&str; 5] = [STREAM_ID, NUMBER, FINAL, ENCODING, ESTIMATED_LEN];
+
+/// Why a message is no packet although it has headers of one.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// No stream is named.
+    #[error("no stream-id")]
+    NoStreamId,
+    /// The stream's name holds more than letters, digits, `_` and `-`, or nothing.
+    #[error("stream-id {0:?} has more than letters, digits, _ and -")]
+    StreamId(String),
+    /// No number.
+    #[error("no stream-packet-number")]
+    NoNumber,
+    /// The number is none, or above 2^63 - 1.
+    #[error("stream-packet-number {0:?} is no decimal number up to 2^63 - 1")]
+    Number(String),
+    /// The encoding is unknown.
+    #[error("stream-encoding: {0}")]
+    Encoding(#[from] EncodingError),
+}
+
+/// A header's label and value, as they count: trimmed, the label in any case. `None` for what is no header of a stream.
+//= SSP-H1, SSP-H2, SSP-H3
+#[must_use]
+pub fn label_of(header: &str) -> Option<(&'static str, &str)> {
+    let (label, value) = header.split_once(':')?;
+    let label = label.trim();
+    let known = LABELS.into_iter().find(|known| known.eq_ignore_ascii_case(label))?;
+    Some((known, value.trim()))
+}
+
+/// True where the message has at least one header of a stream.
+//= SSP-H4
+#[must_use]
+pub fn is_ssp(message: &Message) -> bool {
+    message.headers.iter().any(|header| label_of(header).is_some())
+}
+
+/// The last value of a label.
+//= SSP-H5
+fn last<'a>(message: &'a Message, wanted: &str) -> Option<&'a str> {
+    message
+        .headers
+        .iter()
+        .rev()
+        .filter_map(|header| label_of(header))
+        .find(|(label, _)| *label == wanted)
+        .map(|(_, value)| value)
+}
+
+/// The stream that an event is of, unchecked. `None` for other messages.
+//= SSP-H6
+#[must_use]
+pub fn stream_id_of(message: &Message) -> Option<&str> {
+    if message.msg_type != wrp::MessageType::EVENT {
+        return None;
+    }
+    last(message, STREAM_ID)
+}
+
+/// The estimated length that an event says; `Some(0)` for an empty one. `None` for other messages, and where it is no number.
+//= SSP-H6
+#[must_use]
+pub fn estimated_len_of(message: &Message) -> Option<u64> {
+    if message.msg_type != wrp::MessageType::EVENT {
+        return None;
+    }
+    match last(message, ESTIMATED_LEN)? {
+        "" => Some(0),
+        value => decimal(value),
+    }
+}
+
+/// Decimal digits and nothing else, leading zeros allowed.
+//= SSP-N2
+fn decimal(value: &str) -> Option<u64> {
+    if value.is_empty() || !value.bytes().all(|octet| octet.is_ascii_digit()) {
+        return None;
+    }
+    value.parse().ok()
+}
+
+pub(crate) fn is_stream_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-'))
+}
+
+/// Texts of a peer shown in errors end here.
+fn shown(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// A packet, as it lies in its message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketRef<'a> {
+    /// The stream.
+    pub stream_id: &'a str,
+    /// Its place in the stream, from 0.
+    pub number: u64,
+    /// How the payload is written.
+    pub encoding: Encoding,
+    /// In the last packet, how the stream ends.
+    pub end: Option<End>,
+    /// How long the stream may become. It means nothing but progress.
+    pub estimated_len: Option<u64>,
+    /// The octets.
+    pub payload: &'a Bytes,
+}
+
+static EMPTY: Bytes = Bytes::new();
+
+impl<'a> PacketRef<'a> {
+    /// The packet that a message carries; `Ok(None)` for a message without any header of a stream.
+    ///
+    /// # Errors
+    /// [`HeaderError`].
+    //= SSP-H1, SSP-I1, SSP-N1, SSP-N2, SSP-N3, SSP-E2, SSP-X1
+    pub fn from_message(message: &'a Message) -> Result<Option<Self>, HeaderError> {
+        let [mut stream_id, mut number, mut end, mut encoding, mut estimated_len] = [None; 5];
+        for (label, value) in message.headers.iter().filter_map(|header| label_of(header)) {
+            let slot = match label {
+                STREAM_ID => &mut stream_id,
+                NUMBER => &mut number,
+                FINAL => &mut end,
+                ENCODING => &mut encoding,
+                _ => &mut estimated_len,
+            };
+            *slot = Some(value);
+        }
+        if [stream_id, number, end, encoding, estimated_len].iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let stream_id = stream_id.ok_or(HeaderError::NoStreamId)?;
+        if !is_stream_id(stream_id) {
+            return Err(HeaderError::StreamId(shown(stream_id)));
+        }
+        let number = number.ok_or(HeaderError::NoNumber)?;
+        let number =
+            decimal(number).filter(|number| *number <= NUMBER_MAX).ok_or_else(|| HeaderError::Number(shown(number)))?;
+        Ok(Some(Self {
+            stream_id,
+            number,
+            encoding: encoding.unwrap_or_default().parse()?,
+            end: end.map(End::from_header),
+            // A bad one is no reason to lose a packet.
+            estimated_len: estimated_len.and_then(decimal),
+            payload: message.payload.as_ref().unwrap_or(&EMPTY),
+        }))
+    }
+}
+
+/// Writes the headers of a packet behind the application's own.
+//= SSP-S5
+pub(crate) fn put(
+    headers: &mut Vec<String>,
+    stream_id: &str,
+    number: u64,
+    estimated_len: Option<u64>,
+    end: Option<&End>,
+    encoding: Encoding,
+) {
+    headers.push(format!("{STREAM_ID}: {stream_id}"));
+    headers.push(format!("{NUMBER}: {number}"));
+    if let Some(len) = estimated_len {
+        headers.push(format!("{ESTIMATED_LEN}: {len}"));
+    }
+    if let Some(end) = end {
+        headers.push(format!("{FINAL}: {}", end.header()));
+    }
+    if let Some(encoding) = encoding.header() {
+        headers.push(format!("{ENCODING}: {encoding}"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Cutting beyond what the vectors have.
+
+use crate::{base, cut, join, options, packet};
+use std::io::{self, Read};
+use testkit::vectors::wrp::{json_lines, random};
+use wrp::{Event, Message, MessageType};
+use wrp_ssp::codec::Compressor;
+use wrp_ssp::{Encoding, End, Level, Options, PacketRef, SegmentError, Segmenter, Segments};
+
+fn numbers(messages: &[Message]) -> Vec<u64> {
+    messages.iter().map(|message| PacketRef::from_message(message).unwrap().unwrap().number).collect()
+}
+
+//= SSP-S3, SSP-S4
+#[test]
+fn a_stream_that_is_known_whole_has_no_empty_packet_but_one_of_nothing() {
+    for (len, wanted) in [(0, vec![0]), (1, vec![1]), (4, vec![4]), (5, vec![4, 1]), (8, vec![4, 4])] {
+        let messages = cut(&vec![7; len], options());
+        assert_eq!(messages.iter().map(|message| message.payload.as_ref().unwrap().len()).collect::<Vec<_>>(), wanted);
+        let ends = messages.iter().filter(|message| PacketRef::from_message(message).unwrap().unwrap().end.is_some());
+        assert_eq!(ends.count(), 1, "exactly the last one says so");
+    }
+}
+
+//= SSP-S9
+#[test]
+fn packets_are_sent_again_as_often_and_as_far_apart_as_asked() {
+    assert_eq!(numbers(&cut(&[0; 12], options().with_copies(1, 0))), [0, 0, 1, 1, 2, 2]);
+    assert_eq!(numbers(&cut(&[0; 16], options().with_copies(1, 2))), [0, 1, 2, 0, 3, 1, 2, 3]);
+    let thrice = numbers(&cut(&[0; 12], options().with_copies(2, 1)));
+    for number in 0..3 {
+        assert_eq!(thrice.iter().filter(|sent| **sent == number).count(), 3, "{thrice:?}");
+    }
+    assert_eq!(join(&cut(&[7; 12], options().with_copies(2, 1))).0, [7; 12]);
+}
+
+//= SSP-S8
+#[test]
+fn messages_fit_their_transport() {
+    for unshrunk in [false, true] {
+        for max in [1000, 2000, 65_536, 262_144] {
+            let options = || {
+                Options::new("upload-1")
+                    .with_packet_len(1 << 20)
+                    .with_encoding(Encoding::Gzip, Level::None)
+                    .with_message_len_max(max)
+                    .with_unshrunk(unshrunk)
+                    .with_estimated_len(u64::MAX)
+            };
+            let messages = cut(&random(1, 600_000), options());
+            let longest = messages.iter().map(|message| message.encode().len()).max().unwrap();
+            assert!(longest <= max, "{longest} octets, {max} are allowed");
+            assert!(longest * 10 > max * 2, "and the room is used: {longest} of {max}");
+            assert_eq!(join(&messages).0, random(1, 600_000));
+        }
+    }
+    let none = Segmenter::new(base(), options().with_message_len_max(100)).unwrap_err();
+    assert!(matches!(none, SegmentError::NoRoom { max: 100, .. }), "{none}");
+}
+
+//= SSP-S7
+#[test]
+fn packets_that_do_not_shrink_go_as_they_are_and_soon_others_are_not_tried() {
+    let options = || Options::new("s").with_packet_len(1000).with_encoding(Encoding::Gzip, Level::Default);
+    let encodings = |messages: &[Message]| {
+        messages.iter().map(|message| PacketRef::from_message(message).unwrap().unwrap().encoding).collect::<Vec<_>>()
+    };
+    let messages = cut(&random(1, 100_000), options());
+    assert!(encodings(&messages).iter().all(|encoding| *encoding == Encoding::Identity));
+    assert_eq!(join(&messages).0, random(1, 100_000));
+    let text = cut(&json_lines(1, 10_000), options());
+    assert!(encodings(&text).iter().all(|encoding| *encoding == Encoding::Gzip));
+    // Text behind it is found again, after sixteen packets at most.
+    let both = [random(1, 100_000), json_lines(1, 50_000)].concat();
+    let found = encodings(&cut(&both, options())).iter().position(|encoding| *encoding == Encoding::Gzip).unwrap();
+    assert!((100..=116).contains(&found), "{found}");
+    let mut alone = Vec::new();
+    Compressor::new(Encoding::Gzip, Level::Default).compress(&random(1, 1000), &mut alone);
+    assert!(alone.len() > 1000);
+}
+
+//= SSP-S10, SSP-S11
+#[test]
+fn nothing_is_lost_when_a_transaction_cannot_be_named_and_the_peer_learns_why() {
+    let fails_at_1 =
+        Box::new(|number| if number == 1 { Err("no more names".to_owned()) } else { Ok(format!("t{number}")) });
+    let messages = cut(&[7; 12], options().with_transaction(fails_at_1));
+    assert_eq!(numbers(&messages), [0, 1]);
+    assert_eq!(messages[0].transaction_uuid, "t0");
+    let (octets, end) = join(&messages);
+    assert_eq!(octets, [7; 8], "what was in the packet went with it");
+    assert_eq!(end.unwrap().unwrap_err().to_string(), "the sender ended the stream: no more names");
+}
+
+//= SSP-S1, SSP-S6, SSP-S11
+#[test]
+fn what_could_be_wrong_is_found_before_an_octet_is_taken() {
+    let new = |message: Message, options| Segmenter::new(message, options).map(|_| ()).unwrap_err();
+    assert!(matches!(new(base(), Options::new("a b")), SegmentError::StreamId(_)));
+    assert!(matches!(new(base(), Options::new("")), SegmentError::StreamId(_)));
+    assert!(matches!(new(Message { dest: String::new(), ..base() }, options()), SegmentError::Invalid(_)));
+    for number in [2, 9, 10, 11] {
+        let message = Message { msg_type: MessageType(number), status: Some(0), ..Message::default() };
+        assert!(matches!(new(message, options()), SegmentError::NoHeaders(_)), "{number}");
+    }
+    let request = Message { msg_type: MessageType::REQUEST, ..base() };
+    assert!(matches!(new(request.clone(), options()), SegmentError::Invalid(_)), "a transaction is missing");
+    let named = options().with_transaction(Box::new(|number| Ok(number.to_string())));
+    assert!(Segmenter::new(request, named).is_ok(), "each packet gets one");
+    // Headers of the application stay, those of a stream are ours.
+    let with = Event::new("self:", "event:x").header("a: b").header("Stream-ID : other").build().unwrap();
+    assert_eq!(cut(b"x", options())[0].headers.len(), 3);
+    let mut segmenter = Segmenter::new(with, options()).unwrap();
+    segmenter.finish(End::Clean);
+    let headers = segmenter.poll_message().unwrap().headers;
+    assert_eq!(headers, ["a: b", "stream-id: s1", "stream-packet-number: 0", "stream-final-packet: eof"]);
+}
+
+/// Gives a few octets a call, and fails at the end.
+struct Failing(u32);
+
+impl Read for Failing {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_sub(1);
+        match self.0 {
+            0 => Err(io::Error::other("eof")),
+            1 => Err(io::ErrorKind::Interrupted.into()),
+            _ => {
+                out[0] = 7;
+                Ok(1)
+            }
+        }
+    }
+}
+
+//= SSP-F4, SSP-F6
+#[test]
+fn an_error_of_the_reader_is_told_to_the_peer_and_then_to_the_caller() {
+    let mut segments = Segments::new(Failing(8), base(), options()).unwrap();
+    let messages: Vec<Message> = std::iter::from_fn(|| segments.next().and_then(Result::ok)).collect();
+    let (octets, end) = join(&messages);
+    assert_eq!(octets, [7; 6]);
+    assert_eq!(end.unwrap().unwrap_err().to_string(), "the sender ended the stream: error: eof");
+    let mut again = Segments::new(Failing(8), base(), options()).unwrap();
+    assert_eq!(again.by_ref().filter_map(Result::err).count(), 1);
+    assert!(again.next().is_none());
+}
+
+//= SSP-F6
+#[test]
+fn only_the_first_end_counts_and_nothing_is_taken_behind_it() {
+    let mut segmenter = Segmenter::new(base(), options()).unwrap();
+    assert_eq!(segmenter.push(b"ab"), 2);
+    segmenter.finish(End::Failed("why".into()));
+    segmenter.finish(End::Clean);
+    assert_eq!(segmenter.push(b"cd"), 0);
+    let message = segmenter.poll_message().unwrap();
+    assert_eq!(message, packet(0, &["stream-final-packet: why"], b"ab"));
+    assert!(segmenter.poll_message().is_none() && segmenter.is_over());
+}
