@@ -174,3 +174,23 @@ proptest! {
         prop_assert_eq!(read(encoding, &payload[..cut], CAPS), Err(DecodeFault::Truncated));
     }
 }
+
+//= SSP-E1, SSP-E3, SSP-E4
+#[test]
+fn encodings_have_names_with_a_level_behind_at_will() {
+    for (name, encoding, level) in [
+        ("", Encoding::Identity, Level::Default),
+        ("identity", Encoding::Identity, Level::Default),
+        ("gzip", Encoding::Gzip, Level::Default),
+        ("gzip+none", Encoding::Gzip, Level::None),
+        ("gzip+fastest", Encoding::Gzip, Level::Fastest),
+        ("gzip+huffman", Encoding::Gzip, Level::Fastest),
+        ("deflate", Encoding::Deflate, Level::Default),
+        ("deflate+best", Encoding::Deflate, Level::Best),
+    ] {
+        assert_eq!(Encoding::parse(name), Ok((encoding, level)), "{name}");
+    }
+    let headers = [Encoding::Identity, Encoding::Gzip, Encoding::Deflate].map(Encoding::header);
+    assert_eq!(headers, [None, Some("gzip"), Some("deflate")]);
+    assert!(Encoding::parse(&"x".repeat(10_000)).unwrap_err().to_string().len() < 300);
+}
