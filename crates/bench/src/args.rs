@@ -16,6 +16,7 @@ groups (all where none is named):
   carriers     message rate and bulk over TLS and WebSocket
   smp121       requests and replies over UDP and raw IP (needs CAP_NET_RAW), beside TCP, QUIC and NATS
                (where nats-server is installed, Debian: nats-server; else its rows are skipped)
+  wrp          WRP messages, and streams over them, beside rmp-serde, flate2, libdeflate and memcpy
   allocations  allocations per message in steady state
   memory       peak memory of a long body
   idle         memory of idle connections
@@ -39,14 +40,23 @@ pub(crate) enum Group {
     Loopback,
     Carriers,
     Smp121,
+    Wrp,
     Allocations,
     Memory,
     Idle,
 }
 
 impl Group {
-    const ALL: [Self; 7] =
-        [Self::Codec, Self::Loopback, Self::Carriers, Self::Smp121, Self::Allocations, Self::Memory, Self::Idle];
+    const ALL: [Self; 8] = [
+        Self::Codec,
+        Self::Loopback,
+        Self::Carriers,
+        Self::Smp121,
+        Self::Wrp,
+        Self::Allocations,
+        Self::Memory,
+        Self::Idle,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -54,6 +64,7 @@ impl Group {
             Self::Loopback => "loopback",
             Self::Carriers => "carriers",
             Self::Smp121 => "smp121",
+            Self::Wrp => "wrp",
             Self::Allocations => "allocations",
             Self::Memory => "memory",
             Self::Idle => "idle",

@@ -20,6 +20,7 @@ mod net;
 mod report;
 mod smp121;
 mod streams;
+mod wrp;
 
 use anyhow::Context as _;
 use args::{Action, Group, Output, Settings};
@@ -66,6 +67,7 @@ fn measure(settings: &Settings) -> anyhow::Result<bool> {
             Group::Allocations => allocations::figures(),
             Group::Memory => memory::figures(settings),
             Group::Smp121 => smp121::figures(settings, &mut noise),
+            Group::Wrp => wrp::figures(settings, &mut noise),
             Group::Idle => idle::figures(settings),
         };
         figures.extend(measured.with_context(|| format!("group {}", group.name()))?);

@@ -205,15 +205,15 @@ pub(crate) struct Copy {
 }
 
 /// Cuts recorded octets of one direction of a connection into units and shows them; or, with --protocol smp121, shows the
-/// segments of a capture (pcap or pcapng), or one segment from --hex.
+/// segments of a capture (pcap or pcapng), or one segment from --hex; or, with --protocol wrp, one WRP message.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("octets").required(true).multiple(false))]
 #[command(
-    after_help = "Examples:\n  postroad inspect --hex '01 00 05 68 65 6c 6c 6f 60'\n  postroad inspect --protocol smp capture.bin\n  nc -l 7001 | postroad inspect - --json\n  postroad inspect --protocol smp121 capture.pcap\n  postroad inspect --protocol smp121 --source 10.0.0.1 --destination 10.0.0.2 --hex '123456780000000501070015070036cf68656c6c6f'\n\nWith --json, one object a unit with `code`, `argc`, `args` (hex) and for frames `id` and `frame`; the last object has `end`:\n`clean`, or `incomplete` with the octets `missing`. For smp121 one object a segment with `kind`, `header`, `records`, `data`\n(hex), `checksum` (`right`, `wrong`, `unchecked`) and `faults`; of a capture also `packet`, `time` and the addresses, and the last\nobject has `end` and counts."
+    after_help = "Examples:\n  postroad inspect --hex '01 00 05 68 65 6c 6c 6f 60'\n  postroad inspect --protocol smp capture.bin\n  nc -l 7001 | postroad inspect - --json\n  postroad inspect --protocol smp121 capture.pcap\n  postroad inspect --protocol smp121 --source 10.0.0.1 --destination 10.0.0.2 --hex '123456780000000501070015070036cf68656c6c6f'\n  postroad inspect --protocol wrp --hex '82a86d73675f747970650aa3716f7300'\n\nWith --json, one object a unit with `code`, `argc`, `args` (hex) and for frames `id` and `frame`; the last object has `end`:\n`clean`, or `incomplete` with the octets `missing`. For smp121 one object a segment with `kind`, `header`, `records`, `data`\n(hex), `checksum` (`right`, `wrong`, `unchecked`) and `faults`; of a capture also `packet`, `time` and the addresses, and the last\nobject has `end` and counts. For wrp one object with `message` (its JSON form), `packet` (of a stream) and `invalid`, or `error`."
 )]
 pub(crate) struct Inspect {
     /// The protocol of the octets
-    #[arg(long, default_value = "smp", value_name = "NAME", value_parser = ["smp", "smp121"])]
+    #[arg(long, default_value = "smp", value_name = "NAME", value_parser = ["smp", "smp121", "wrp"])]
     pub(crate) protocol: String,
     /// The octets as hex digits; spaces, commas, colons and line breaks between octets do not count
     #[arg(long, group = "octets")]

@@ -1,13 +1,15 @@
 //! Octets of a capture to readable units, without a connection.
 //!
 //! [`Inspector`] cuts a recorded stream into units. [`InspectedSegment`] takes a segment of the Simple Messaging Protocol apart, and
-//! [`capture`] with [`find`] gets them out of pcap and pcapng files.
+//! [`capture`] with [`find`] gets them out of pcap and pcapng files. [`InspectedMessage`] does it with a message of WRP.
 
 pub mod capture;
 mod ip;
+mod message;
 mod packet;
 mod segment;
 
+pub use message::{InspectedMessage, InspectedStreamPacket, NoMessage};
 pub use packet::{Datagram, Found, Unreadable, find};
 pub use segment::{InspectedFault, InspectedRecord, InspectedSegment};
 

@@ -2,7 +2,7 @@
 
 use crate::codec::{Compressor, compressed_len_max};
 use crate::{Encoding, End, Level, NUMBER_MAX, PACKET_LEN, header};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use core::fmt;
 use std::collections::VecDeque;
 use thiserror::Error;
@@ -160,6 +160,8 @@ pub struct Segmenter {
     compressor: Compressor,
     plain: Vec<u8>,
     filled: usize,
+    /// The octets of the packet, where they were handed over as they are.
+    whole: Option<Bytes>,
     next: u64,
     end: Option<End>,
     is_over: bool,
@@ -208,6 +210,7 @@ impl Segmenter {
             base,
             plain: Vec::new(),
             filled: 0,
+            whole: None,
             next: 0,
             end: None,
             is_over: false,
@@ -247,6 +250,11 @@ impl Segmenter {
         if self.end.is_some() {
             return &mut [];
         }
+        // More comes behind what was handed over.
+        if let Some(whole) = self.whole.take() {
+            self.plain.clear();
+            self.plain.extend_from_slice(&whole);
+        }
         let wanted = self.filled.saturating_add(wanted_len.max(1)).min(self.packet_len);
         if self.plain.len() < wanted {
             self.plain.resize(wanted, 0);
@@ -268,6 +276,23 @@ impl Segmenter {
         room.copy_from_slice(octets.get(..len).unwrap_or_default());
         self.advance(len);
         len
+    }
+
+    /// As [`push`](Self::push), and what makes a packet by itself is not copied.
+    //= SSP-S12
+    pub fn push_bytes(&mut self, octets: &mut Bytes) {
+        if self.filled > 0 || self.end.is_some() || octets.is_empty() {
+            let len = self.push(octets);
+            octets.advance(len);
+            return;
+        }
+        let whole = octets.split_to(octets.len().min(self.packet_len));
+        if whole.len() == self.packet_len || octets.is_empty() && whole.len() > self.packet_len / 2 {
+            self.filled = whole.len();
+            self.whole = Some(whole);
+        } else {
+            self.push(&whole);
+        }
     }
 
     /// The stream ends here; only the first end counts. What is in the packet goes with it.
@@ -310,10 +335,9 @@ impl Segmenter {
         if self.next >= NUMBER_MAX {
             self.end.get_or_insert(End::Failed("the stream has too many packets".to_owned()));
         }
-        let plain = self.plain.get(..self.filled).unwrap_or_default();
-        let (payload, encoding) = if self.skips > 0 || plain.is_empty() {
+        let (payload, encoding) = if self.skips > 0 || self.filled == 0 {
             self.skips = self.skips.saturating_sub(1);
-            (Bytes::copy_from_slice(plain), Encoding::Identity)
+            (self.uncompressed(), Encoding::Identity)
         } else {
             self.compress()
         };
@@ -325,19 +349,39 @@ impl Segmenter {
         self.is_over = self.end.is_some();
         self.next += 1;
         self.filled = 0;
+        self.whole = None;
         message
+    }
+
+    /// The octets of the packet.
+    fn plain(&self) -> &[u8] {
+        match &self.whole {
+            Some(whole) => whole,
+            None => self.plain.get(..self.filled).unwrap_or_default(),
+        }
+    }
+
+    fn uncompressed(&mut self) -> Bytes {
+        match self.whole.take() {
+            Some(whole) => whole,
+            None => Bytes::copy_from_slice(self.plain()),
+        }
     }
 
     //= SSP-E4, SSP-E6, SSP-S7
     fn compress(&mut self) -> (Bytes, Encoding) {
-        let plain = self.plain.get(..self.filled).unwrap_or_default();
         let encoding = self.options.encoding;
         if encoding == Encoding::Identity {
-            return (Bytes::copy_from_slice(plain), encoding);
+            return (self.uncompressed(), encoding);
         }
-        let mut payload = Vec::with_capacity(compressed_len_max(plain.len()));
+        let plain_len = self.filled;
+        let mut payload = Vec::with_capacity(compressed_len_max(plain_len));
+        let plain = match &self.whole {
+            Some(whole) => whole,
+            None => self.plain.get(..self.filled).unwrap_or_default(),
+        };
         self.compressor.compress(plain, &mut payload);
-        if payload.len() < plain.len() || self.options.sends_unshrunk {
+        if payload.len() < plain_len || self.options.sends_unshrunk {
             self.unshrunk_count = 0;
             payload.shrink_to_fit();
             return (payload.into(), encoding);
@@ -345,7 +389,7 @@ impl Segmenter {
         // Twice as many are passed over each time.
         self.unshrunk_count += 1;
         self.skips = (1 << self.unshrunk_count.min(8)).min(SKIPS_MAX);
-        (Bytes::copy_from_slice(plain), Encoding::Identity)
+        (self.uncompressed(), Encoding::Identity)
     }
 }
 

@@ -1,5 +1,6 @@
-//! `postroad inspect`: octets to units and segments. The decoding is the library's.
+//! `postroad inspect`: octets to units, segments and messages. The decoding is the library's.
 
+mod message;
 mod segments;
 
 use crate::args::Inspect;
@@ -14,10 +15,14 @@ use std::io::{self, Read};
 
 const SCHEMA: &str = "postroad-inspect/1";
 
+/// Octets of a WRP message that are read at most.
+const MESSAGE_LEN_MAX: u64 = 16 << 20;
+
 pub(crate) fn run(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
     match verb.protocol.as_str() {
         "smp121" => run_segments(verb, talk),
-        // The argument parser lets no third one through.
+        "wrp" => run_message(verb, talk),
+        // The argument parser lets no fourth one through.
         _ => run_units(verb, talk),
     }
 }
@@ -68,6 +73,32 @@ fn run_segments(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
         _ => InspectedSegment::bare(&octets),
     };
     segments::show_bare(&segment, talk)
+}
+
+/// One message: a capture of several has no boundaries between them.
+fn run_message(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
+    if verb.source.is_some() {
+        return Err(Failure::usage(
+            "--source and --destination do not fit here",
+            "only the checksum of smp121 covers addresses",
+        )
+        .with_fix("leave them out, or add --protocol smp121"));
+    }
+    if let Some(text) = &verb.hex {
+        return message::show(octets_of(text)?, talk);
+    }
+    let (source, shown) = source_of(verb)?;
+    let mut octets = Vec::new();
+    let read = source.take(MESSAGE_LEN_MAX + 1).read_to_end(&mut octets);
+    read.map_err(|error| Failure::file(format!("could not read {shown}"), &error))?;
+    if octets.len() as u64 > MESSAGE_LEN_MAX {
+        return Err(Failure::usage(
+            format!("{shown} is no WRP message"),
+            format!("it has more than {MESSAGE_LEN_MAX} octets"),
+        )
+        .with_fix("give a file with the octets of one message"));
+    }
+    message::show(octets, talk)
 }
 
 /// The file or standard input, and its name for people.

@@ -18,3 +18,4 @@ mod papers;
 mod segments;
 mod support;
 mod usage;
+mod wrp;

@@ -22,6 +22,31 @@ fn a_stream_that_is_known_whole_has_no_empty_packet_but_one_of_nothing() {
     }
 }
 
+//= SSP-S12
+#[test]
+fn octets_that_make_a_packet_by_themselves_are_not_copied_and_any_pieces_give_the_same_packets() {
+    for pieces in [&[4, 4, 4][..], &[12], &[1, 11], &[4, 1, 7], &[5, 7], &[3, 3, 3, 3], &[9, 3], &[8, 3, 1]] {
+        let octets = bytes::Bytes::from_static(b"abcdefghijkl");
+        let mut segmenter = Segmenter::new(base(), options()).unwrap();
+        let (mut rest, mut messages) = (octets.clone(), Vec::new());
+        for len in pieces {
+            let mut piece = rest.split_to(*len);
+            while !piece.is_empty() {
+                segmenter.push_bytes(&mut piece);
+                if piece.is_empty() && rest.is_empty() {
+                    segmenter.finish(End::Clean);
+                }
+                messages.extend(std::iter::from_fn(|| segmenter.poll_message()));
+            }
+        }
+        assert_eq!(messages, cut(&octets, options()), "{pieces:?}");
+        if pieces.len() == 1 {
+            let payload = messages[1].payload.as_ref().unwrap();
+            assert_eq!(payload.as_ptr(), octets[4..].as_ptr(), "a slice of what was handed over");
+        }
+    }
+}
+
 //= SSP-S9
 #[test]
 fn packets_are_sent_again_as_often_and_as_far_apart_as_asked() {

@@ -1,0 +1,15 @@
+//! WRP messages and streams over them, in memory, on one thread.
+
+mod messages;
+mod streams;
+
+use crate::args::Settings;
+use crate::figure::Figure;
+use crate::machine::Noise;
+
+/// The group.
+pub(crate) fn figures(settings: &Settings, noise: &mut Noise) -> anyhow::Result<Vec<Figure>> {
+    let plans = messages::plans()?.into_iter().chain(streams::plans()?);
+    let wanted = plans.filter(|plan| settings.wants(&plan.name));
+    wanted.map(|plan| plan.measure(settings, noise)).collect()
+}
