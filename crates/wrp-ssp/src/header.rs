@@ -163,7 +163,7 @@ impl<'a> PacketRef<'a> {
     }
 }
 
-/// Writes the headers of a packet behind the application's own.
+/// Writes the headers of a packet behind the application's own. `stream_id` is the whole first one.
 //= SSP-S5
 pub(crate) fn put(
     headers: &mut Vec<String>,
@@ -173,15 +173,33 @@ pub(crate) fn put(
     end: Option<&End>,
     encoding: Encoding,
 ) {
-    headers.push(format!("{STREAM_ID}: {stream_id}"));
-    headers.push(format!("{NUMBER}: {number}"));
-    if let Some(len) = estimated_len {
-        headers.push(format!("{ESTIMATED_LEN}: {len}"));
+    headers.push(stream_id.to_owned());
+    headers.push(numbered(NUMBER, number));
+    headers.extend(estimated_len.map(|len| numbered(ESTIMATED_LEN, len)));
+    headers.extend(end.map(|end| text(FINAL, &end.header())));
+    headers.extend(encoding.header().map(|name| text(ENCODING, name)));
+}
+
+/// A header with a text.
+pub(crate) fn text(label: &str, value: &str) -> String {
+    let mut header = String::with_capacity(label.len() + 2 + value.len());
+    for piece in [label, ": ", value] {
+        header.push_str(piece);
     }
-    if let Some(end) = end {
-        headers.push(format!("{FINAL}: {}", end.header()));
+    header
+}
+
+/// A header with a number, without the machinery of formatting: there is one in every packet.
+fn numbered(label: &str, mut number: u64) -> String {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10).to_le_bytes()[0];
+        number /= 10;
+        at -= 1;
+        if number == 0 {
+            break;
+        }
     }
-    if let Some(encoding) = encoding.header() {
-        headers.push(format!("{ENCODING}: {encoding}"));
-    }
+    text(label, digits.get(at..).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default())
 }

@@ -155,6 +155,8 @@ pub enum SegmentError {
 #[derive(Debug)]
 pub struct Segmenter {
     options: Options,
+    /// The first header of every packet.
+    stream_id: String,
     base: Message,
     packet_len: usize,
     compressor: Compressor,
@@ -206,6 +208,7 @@ impl Segmenter {
         Ok(Self {
             compressor: Compressor::new(options.encoding, options.level),
             packet_len,
+            stream_id: header::text(header::STREAM_ID, &options.stream_id),
             options,
             base,
             plain: Vec::new(),
@@ -342,9 +345,9 @@ impl Segmenter {
             self.compress()
         };
         let end = self.end.as_ref();
-        let Options { stream_id, estimated_len, .. } = &self.options;
+        let estimated_len = self.options.estimated_len;
         message.headers.reserve_exact(5);
-        header::put(&mut message.headers, stream_id, self.next, *estimated_len, end, encoding);
+        header::put(&mut message.headers, &self.stream_id, self.next, estimated_len, end, encoding);
         message.payload = Some(payload);
         self.is_over = self.end.is_some();
         self.next += 1;
@@ -419,7 +422,8 @@ fn packet_len(base: &Message, options: &Options) -> Result<usize, SegmentError> 
     let mut largest = base.clone();
     // No end is longer than the longest reason.
     let end = End::Failed("x".repeat(crate::END_TEXT_LEN_MAX));
-    header::put(&mut largest.headers, &options.stream_id, NUMBER_MAX, Some(u64::MAX), Some(&end), options.encoding);
+    let stream_id = header::text(header::STREAM_ID, &options.stream_id);
+    header::put(&mut largest.headers, &stream_id, NUMBER_MAX, Some(u64::MAX), Some(&end), options.encoding);
     if options.transaction.is_some() {
         largest.transaction_uuid = "x".repeat(64.max(base.transaction_uuid.len()));
     }
