@@ -118,10 +118,8 @@ pub struct PacketRef<'a> {
     /// How long the stream may become. It means nothing but progress.
     pub estimated_len: Option<u64>,
     /// The octets.
-    pub payload: &'a Bytes,
+    pub payload: Bytes,
 }
-
-static EMPTY: Bytes = Bytes::new();
 
 impl<'a> PacketRef<'a> {
     /// The packet that a message carries; `Ok(None)` for a message without any header of a stream.
@@ -130,8 +128,19 @@ impl<'a> PacketRef<'a> {
     /// [`HeaderError`].
     //= SSP-H1, SSP-I1, SSP-N1, SSP-N2, SSP-N3, SSP-E2, SSP-X1
     pub fn from_message(message: &'a Message) -> Result<Option<Self>, HeaderError> {
+        Self::from_headers(message.headers.iter().map(String::as_str), || message.payload.clone().unwrap_or_default())
+    }
+
+    /// The packet with these headers; `Ok(None)` where none of them is of a stream. `payload` is only asked for then.
+    ///
+    /// # Errors
+    /// [`HeaderError`].
+    pub fn from_headers(
+        headers: impl Iterator<Item = &'a str>,
+        payload: impl FnOnce() -> Bytes,
+    ) -> Result<Option<Self>, HeaderError> {
         let [mut stream_id, mut number, mut end, mut encoding, mut estimated_len] = [None; 5];
-        for (label, value) in message.headers.iter().filter_map(|header| label_of(header)) {
+        for (label, value) in headers.filter_map(label_of) {
             let slot = match label {
                 STREAM_ID => &mut stream_id,
                 NUMBER => &mut number,
@@ -158,40 +167,57 @@ impl<'a> PacketRef<'a> {
             end: end.map(End::from_header),
             // A bad one is no reason to lose a packet.
             estimated_len: estimated_len.and_then(decimal),
-            payload: message.payload.as_ref().unwrap_or(&EMPTY),
+            payload: payload(),
         }))
     }
 }
 
-/// Writes the headers of a packet behind the application's own. `stream_id` is the whole first one.
+/// Writes the headers of a packet behind the first `count` of `headers`, which are the application's and the stream's name. Texts
+/// that were there are used again.
 //= SSP-S5
 pub(crate) fn put(
     headers: &mut Vec<String>,
-    stream_id: &str,
+    count: usize,
     number: u64,
     estimated_len: Option<u64>,
     end: Option<&End>,
     encoding: Encoding,
 ) {
-    headers.push(stream_id.to_owned());
-    headers.push(numbered(NUMBER, number));
-    headers.extend(estimated_len.map(|len| numbered(ESTIMATED_LEN, len)));
-    headers.extend(end.map(|end| text(FINAL, &end.header())));
-    headers.extend(encoding.header().map(|name| text(ENCODING, name)));
-}
-
-/// A header with a text.
-pub(crate) fn text(label: &str, value: &str) -> String {
-    let mut header = String::with_capacity(label.len() + 2 + value.len());
-    for piece in [label, ": ", value] {
-        header.push_str(piece);
-    }
-    header
-}
-
-/// A header with a number, without the machinery of formatting: there is one in every packet.
-fn numbered(label: &str, mut number: u64) -> String {
+    let mut at = count;
+    let mut next = |label: &str, value: &str| {
+        if headers.len() == at {
+            headers.push(String::new());
+        }
+        if let Some(header) = headers.get_mut(at) {
+            header.clear();
+            header.reserve(label.len() + 2 + value.len());
+            for piece in [label, ": ", value] {
+                header.push_str(piece);
+            }
+        }
+        at += 1;
+    };
     let mut digits = [0; 20];
+    next(NUMBER, in_digits(number, &mut digits));
+    if let Some(len) = estimated_len {
+        next(ESTIMATED_LEN, in_digits(len, &mut digits));
+    }
+    if let Some(end) = end {
+        next(FINAL, &end.header());
+    }
+    if let Some(encoding) = encoding.header() {
+        next(ENCODING, encoding);
+    }
+    headers.truncate(at);
+}
+
+/// The header that names a stream.
+pub(crate) fn named(stream_id: &str) -> String {
+    format!("{STREAM_ID}: {stream_id}")
+}
+
+/// Decimal digits, without the machinery of formatting: there is a number in every packet.
+fn in_digits(mut number: u64, digits: &mut [u8; 20]) -> &str {
     let mut at = digits.len();
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (number % 10).to_le_bytes()[0];
@@ -201,5 +227,5 @@ fn numbered(label: &str, mut number: u64) -> String {
             break;
         }
     }
-    text(label, digits.get(at..).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default())
+    digits.get(at..).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use core::ops::RangeInclusive;
 use std::collections::VecDeque;
 use thiserror::Error;
 use wirekit::{Deadline, Instant, Machine, earliest};
-use wrp::{Invalid, Message};
+use wrp::{DecodeError, Invalid, Message, MessageRef};
 
 /// Joins the packets of one stream, in whatever order and however often they come, and gives out its octets.
 ///
@@ -161,6 +161,9 @@ pub enum Refused {
     /// The message has no header of a stream.
     #[error("not a packet of a stream")]
     NotSsp,
+    /// The octets are no message.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
     /// The message makes no sense.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -290,6 +293,30 @@ impl Reassembler {
         PacketRef::from_message(message)?.ok_or(Refused::NotSsp)
     }
 
+    /// Takes the packet of a message in MessagePack: nothing is copied, and nothing is allocated where it is not the first.
+    ///
+    /// # Errors
+    /// [`Refused`], [`Refused::Decode`] among them.
+    //= SSP-S12
+    pub fn take_encoded(&mut self, now: Instant, octets: &Bytes, limits: &wrp::Limits) -> Result<(), Refused> {
+        let taken = self.packet_in(octets, limits).and_then(|packet| self.take(now, &packet));
+        self.stats.refused_count += u64::from(taken.is_err());
+        taken
+    }
+
+    fn packet_in<'a>(&self, octets: &'a Bytes, limits: &wrp::Limits) -> Result<PacketRef<'a>, Refused> {
+        let message = MessageRef::decode(octets, limits)?;
+        let payload = || message.payload.map(|payload| octets.slice_ref(payload)).unwrap_or_default();
+        let packet = PacketRef::from_headers(message.headers.iter(), payload);
+        if matches!(packet, Ok(None)) {
+            return Err(Refused::NotSsp);
+        }
+        if self.limits.validates {
+            message.validate()?;
+        }
+        packet?.ok_or(Refused::NotSsp)
+    }
+
     /// Takes a packet.
     ///
     /// # Errors
@@ -311,7 +338,7 @@ impl Reassembler {
             Some(_) => {}
             None => self.stream_id = Some(packet.stream_id.into()),
         }
-        let PacketRef { number, encoding, ref end, payload, .. } = *packet;
+        let PacketRef { number, encoding, ref end, ref payload, .. } = *packet;
         let stored = Stored { payload: payload.clone(), encoding, end: end.clone() };
         if number < self.window.first() {
             self.stats.duplicate_count += 1;

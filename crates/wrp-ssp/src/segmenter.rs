@@ -2,7 +2,7 @@
 
 use crate::codec::{Compressor, compressed_len_max};
 use crate::{Encoding, End, Level, NUMBER_MAX, PACKET_LEN, header};
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, BufMut, Bytes};
 use core::fmt;
 use std::collections::VecDeque;
 use thiserror::Error;
@@ -155,9 +155,11 @@ pub enum SegmentError {
 #[derive(Debug)]
 pub struct Segmenter {
     options: Options,
-    /// The first header of every packet.
-    stream_id: String,
-    base: Message,
+    /// What every packet has, and from `header_count` on the headers of the last one.
+    message: Message,
+    header_count: usize,
+    /// The last payload that was compressed.
+    payload: Vec<u8>,
     packet_len: usize,
     compressor: Compressor,
     plain: Vec<u8>,
@@ -204,13 +206,15 @@ impl Segmenter {
             }
             first.validate()?;
         }
+        base.headers.push(header::named(&options.stream_id));
         let packet_len = packet_len(&base, &options)?;
         Ok(Self {
             compressor: Compressor::new(options.encoding, options.level),
             packet_len,
-            stream_id: header::text(header::STREAM_ID, &options.stream_id),
+            header_count: base.headers.len(),
             options,
-            base,
+            message: base,
+            payload: Vec::new(),
             plain: Vec::new(),
             filled: 0,
             whole: None,
@@ -313,12 +317,38 @@ impl Segmenter {
         if !self.is_ready() {
             return None;
         }
-        let message = self.make();
+        let encoding = self.prepare();
+        let payload = match encoding {
+            Encoding::Identity => self.whole.take().unwrap_or_else(|| Bytes::copy_from_slice(self.plain())),
+            _ => Bytes::copy_from_slice(&self.payload),
+        };
+        let message = Message { payload: Some(payload), ..self.message.clone() };
         if self.options.copies > 0 {
             self.copies.push(&message, self.options.copies, self.options.copies_spread);
         }
-        self.copies.sent_count += 1;
+        self.sent();
         Some(message)
+    }
+
+    /// As [`poll_message`](Self::poll_message), and appends the message to `out` in MessagePack. `false` where none is due. Once
+    /// buffers have their size, nothing is allocated but for the names of transactions and for copies.
+    //= SSP-S12
+    pub fn poll_encoded(&mut self, out: &mut impl BufMut) -> bool {
+        if self.options.copies > 0 {
+            let Some(message) = self.poll_message() else { return false };
+            message.encode_into(out);
+            return true;
+        }
+        if !self.is_ready() {
+            return false;
+        }
+        let payload = match self.prepare() {
+            Encoding::Identity => self.plain(),
+            _ => &self.payload,
+        };
+        self.message.encode_with_payload(Some(payload), out);
+        self.sent();
+        true
     }
 
     /// A copy of an earlier message that is due now.
@@ -326,11 +356,11 @@ impl Segmenter {
         self.copies.poll(self.is_over)
     }
 
-    fn make(&mut self) -> Message {
-        let mut message = self.base.clone();
+    /// Makes the headers of the packet that is ready, and compresses it, if so.
+    fn prepare(&mut self) -> Encoding {
         if let Some(maker) = &mut self.options.transaction {
             match maker(self.next) {
-                Ok(name) => message.transaction_uuid = name,
+                Ok(name) => self.message.transaction_uuid = name,
                 // The peer learns of it, and nothing of the stream is lost on the way.
                 Err(reason) => self.end = Some(End::Failed(reason)),
             }
@@ -338,22 +368,26 @@ impl Segmenter {
         if self.next >= NUMBER_MAX {
             self.end.get_or_insert(End::Failed("the stream has too many packets".to_owned()));
         }
-        let (payload, encoding) = if self.skips > 0 || self.filled == 0 {
-            self.skips = self.skips.saturating_sub(1);
-            (self.uncompressed(), Encoding::Identity)
-        } else {
-            self.compress()
-        };
-        let end = self.end.as_ref();
-        let estimated_len = self.options.estimated_len;
-        message.headers.reserve_exact(5);
-        header::put(&mut message.headers, &self.stream_id, self.next, estimated_len, end, encoding);
-        message.payload = Some(payload);
+        let encoding = self.compress();
+        let Options { estimated_len, .. } = self.options;
+        header::put(
+            &mut self.message.headers,
+            self.header_count,
+            self.next,
+            estimated_len,
+            self.end.as_ref(),
+            encoding,
+        );
+        encoding
+    }
+
+    /// The packet was taken.
+    fn sent(&mut self) {
         self.is_over = self.end.is_some();
         self.next += 1;
         self.filled = 0;
         self.whole = None;
-        message
+        self.copies.sent_count += 1;
     }
 
     /// The octets of the packet.
@@ -364,35 +398,31 @@ impl Segmenter {
         }
     }
 
-    fn uncompressed(&mut self) -> Bytes {
-        match self.whole.take() {
-            Some(whole) => whole,
-            None => Bytes::copy_from_slice(self.plain()),
-        }
-    }
-
+    /// Compresses into `self.payload`, where that is to be; how the packet is written then.
     //= SSP-E4, SSP-E6, SSP-S7
-    fn compress(&mut self) -> (Bytes, Encoding) {
+    fn compress(&mut self) -> Encoding {
         let encoding = self.options.encoding;
-        if encoding == Encoding::Identity {
-            return (self.uncompressed(), encoding);
+        if encoding == Encoding::Identity || self.filled == 0 {
+            return Encoding::Identity;
         }
-        let plain_len = self.filled;
-        let mut payload = Vec::with_capacity(compressed_len_max(plain_len));
+        if self.skips > 0 {
+            self.skips -= 1;
+            return Encoding::Identity;
+        }
         let plain = match &self.whole {
             Some(whole) => whole,
             None => self.plain.get(..self.filled).unwrap_or_default(),
         };
-        self.compressor.compress(plain, &mut payload);
-        if payload.len() < plain_len || self.options.sends_unshrunk {
+        self.payload.clear();
+        self.compressor.compress(plain, &mut self.payload);
+        if self.payload.len() < self.filled || self.options.sends_unshrunk {
             self.unshrunk_count = 0;
-            payload.shrink_to_fit();
-            return (payload.into(), encoding);
+            return encoding;
         }
         // Twice as many are passed over each time.
         self.unshrunk_count += 1;
         self.skips = (1 << self.unshrunk_count.min(8)).min(SKIPS_MAX);
-        (self.uncompressed(), Encoding::Identity)
+        Encoding::Identity
     }
 }
 
@@ -422,8 +452,8 @@ fn packet_len(base: &Message, options: &Options) -> Result<usize, SegmentError> 
     let mut largest = base.clone();
     // No end is longer than the longest reason.
     let end = End::Failed("x".repeat(crate::END_TEXT_LEN_MAX));
-    let stream_id = header::text(header::STREAM_ID, &options.stream_id);
-    header::put(&mut largest.headers, &stream_id, NUMBER_MAX, Some(u64::MAX), Some(&end), options.encoding);
+    let count = largest.headers.len();
+    header::put(&mut largest.headers, count, NUMBER_MAX, Some(u64::MAX), Some(&end), options.encoding);
     if options.transaction.is_some() {
         largest.transaction_uuid = "x".repeat(64.max(base.transaction_uuid.len()));
     }

@@ -35,9 +35,15 @@ impl Message {
     /// a sign. Text longer than 4 GiB cannot be told from shorter text and is cut.
     //= WRP-W1, WRP-W2, WRP-W3, WRP-W4, WRP-W5
     pub fn encode_into(&self, out: &mut impl BufMut) {
+        self.encode_with_payload(self.payload.as_deref(), out);
+    }
+
+    /// As [`encode_into`](Self::encode_into), with this payload in place of the message's own: for many messages that differ in
+    /// little else.
+    pub fn encode_with_payload(&self, payload: Option<&[u8]>, out: &mut impl BufMut) {
         let is_written = |field: &Field| match field {
             Field::MsgType | Field::Qos => true,
-            Field::Payload => self.payload.is_some(),
+            Field::Payload => payload.is_some(),
             field => self.has(*field),
         };
         let count = Field::ALL.iter().filter(|field| is_written(field)).count();
@@ -61,7 +67,7 @@ impl Message {
             }
         }
         put_field(out, Field::Path, &self.path);
-        if let Some(payload) = &self.payload {
+        if let Some(payload) = payload {
             put_key(out, Field::Payload);
             put_len(out, payload.len(), 0xc4);
             out.put_slice(payload);

@@ -63,9 +63,8 @@ fn cut(plain: &'static [u8], case: Case, unshrunk: bool, count: u64) -> anyhow::
     let watch = Stopwatch::start();
     for packet in plain.chunks(PACKET_LEN).cycle().take(usize::try_from(count)?) {
         segmenter.push_bytes(&mut Bytes::from_static(packet));
-        let message = segmenter.poll_message().ok_or_else(|| anyhow::anyhow!("a packet is full"))?;
         out.clear();
-        message.encode_into(&mut out);
+        anyhow::ensure!(segmenter.poll_encoded(&mut out), "a packet is full");
         black_box(&out);
     }
     Ok(watch.stop())
@@ -82,7 +81,7 @@ fn join(messages: &[Bytes], count: u64) -> anyhow::Result<Timing> {
             stream = Reassembler::new(Limits::default(), StreamTiming::default());
         }
         let octets = messages.get(at % messages.len()).ok_or_else(|| anyhow::anyhow!("no packets"))?;
-        stream.take_message(Instant::EPOCH, &Message::decode(octets, &limits)?)?;
+        stream.take_encoded(Instant::EPOCH, octets, &limits)?;
         while let Fill::Octets(octets) = stream.fill(Instant::EPOCH) {
             len += black_box(octets).len();
             let read_len = octets.len();

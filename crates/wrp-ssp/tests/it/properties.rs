@@ -20,7 +20,7 @@ fn model(messages: &[Message]) -> (Vec<u8>, bool) {
         let packet = PacketRef::from_message(message).unwrap().unwrap();
         let caps = wrp_ssp::codec::Caps { len_max: usize::MAX, ratio_max: usize::MAX };
         let mut codec = wrp_ssp::codec::Decompressor::default();
-        let plain = codec.decompress(packet.encoding, packet.payload, caps).unwrap().to_vec();
+        let plain = codec.decompress(packet.encoding, &packet.payload, caps).unwrap().to_vec();
         packets.entry(packet.number).or_insert((plain, packet.end.is_some()));
     }
     let mut octets = Vec::new();

@@ -183,3 +183,44 @@ fn only_the_first_end_counts_and_nothing_is_taken_behind_it() {
     assert_eq!(message, packet(0, &["stream-final-packet: why"], b"ab"));
     assert!(segmenter.poll_message().is_none() && segmenter.is_over());
 }
+
+//= SSP-S12, SSP-V1
+#[test]
+fn what_is_written_at_once_is_what_a_message_would_be_and_is_read_without_one() {
+    for (copies, encoding) in [(0, Encoding::Identity), (0, Encoding::Gzip), (1, Encoding::Deflate)] {
+        let options =
+            || Options::new("s1").with_packet_len(1000).with_encoding(encoding, Level::Best).with_copies(copies, 1);
+        let plain = [json_lines(1, 3500), random(1, 2500)].concat();
+        let wanted: Vec<Vec<u8>> = cut(&plain, options()).iter().map(|message| message.encode().to_vec()).collect();
+        let mut segmenter = Segmenter::new(base(), options()).unwrap();
+        let (mut rest, mut got) = (&plain[..], Vec::new());
+        while !segmenter.is_over() {
+            let len = segmenter.push(rest);
+            rest = &rest[len..];
+            if rest.is_empty() {
+                segmenter.finish(End::Clean);
+            }
+            let mut out = Vec::new();
+            while segmenter.poll_encoded(&mut out) {
+                got.push(std::mem::take(&mut out));
+            }
+        }
+        assert_eq!(got, wanted);
+        let mut stream = crate::stream();
+        for octets in got {
+            let taken = stream.take_encoded(wirekit::Instant::EPOCH, &octets.into(), &wrp::Limits::default());
+            assert_eq!(taken, Ok(()));
+        }
+        assert_eq!(crate::drain(&mut stream, wirekit::Instant::EPOCH), (plain, Some(Ok(()))));
+    }
+    let mut stream = crate::stream();
+    let mut take = |octets: Vec<u8>| {
+        stream.take_encoded(wirekit::Instant::EPOCH, &octets.into(), &wrp::Limits::default()).unwrap_err()
+    };
+    assert!(matches!(take(vec![0x81]), wrp_ssp::Refused::Decode(_)));
+    assert_eq!(take(base().encode().to_vec()), wrp_ssp::Refused::NotSsp);
+    let odd = Message { source: "talaria".into(), ..packet(0, &[], b"x") };
+    assert!(matches!(take(odd.encode().to_vec()), wrp_ssp::Refused::Invalid(_)));
+    let bad = packet(0, &["stream-encoding: br"], b"x");
+    assert!(matches!(take(bad.encode().to_vec()), wrp_ssp::Refused::Header(_)));
+}

@@ -106,7 +106,7 @@ fn construct_class(error: &SegmentError) -> &'static str {
 fn plain(message: &Message) -> Vec<u8> {
     let packet = PacketRef::from_message(message).unwrap().unwrap();
     let caps = Caps { len_max: 1 << 24, ratio_max: 10_000 };
-    Decompressor::default().decompress(packet.encoding, packet.payload, caps).unwrap().to_vec()
+    Decompressor::default().decompress(packet.encoding, &packet.payload, caps).unwrap().to_vec()
 }
 
 //= SSP-S2, SSP-S3, SSP-S4, SSP-S5, SSP-S6, SSP-S10, SSP-E3, SSP-E4, SSP-E6, SSP-X2, SSP-F1, SSP-F3, SSP-N1

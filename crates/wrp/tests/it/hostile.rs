@@ -117,6 +117,7 @@ fn values_of_another_kind_are_refused_and_the_error_says_where() {
         ("msg_type", &[0xca, 0, 0, 0, 0], Expected::Integer),
         ("msg_type", &[0xc0], Expected::Integer),
         ("qos", &[0xa1, b'5'], Expected::Integer),
+        ("status", &[0xc2], Expected::Integer),
         ("status", &[0xc3], Expected::Integer),
         ("source", &[0xc0], Expected::Text),
         ("source", &[0xc4, 1, b'x'], Expected::Text),

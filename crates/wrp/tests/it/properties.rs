@@ -37,6 +37,18 @@ proptest! {
         prop_assert_eq!(Message::decode(&octets, &Limits::default()).unwrap(), message);
     }
 
+    //= WRP-V1, WRP-V5
+    #[test]
+    fn what_is_borrowed_is_judged_as_what_is_owned(message in any_message(), number in 0_i64..14) {
+        let message = Message { msg_type: MessageType(number), ..message };
+        let octets = message.encode();
+        let borrowed = MessageRef::decode(&octets, &Limits::NONE).unwrap();
+        prop_assert_eq!(borrowed.validate(), message.validate());
+        for field in wrp::Field::ALL {
+            prop_assert_eq!(borrowed.has(field), message.has(field), "{:?}", field);
+        }
+    }
+
     //= WRP-R1
     #[test]
     fn every_beginning_of_a_message_is_too_short(message in any_message(), cut in any::<prop::sample::Index>()) {
