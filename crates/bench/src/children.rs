@@ -25,6 +25,7 @@ pub(crate) fn run(what: &[String]) -> anyhow::Result<Value> {
     let what: Vec<&str> = what.iter().map(String::as_str).collect();
     match what[..] {
         ["body", how, len] => memory::child(how, len.parse()?),
+        ["stream", how] => crate::wrp::memory::child(how),
         ["idle", how, count] => idle::child(how, count.parse()?),
         _ => bail!("no measurement {what:?}"),
     }

@@ -35,6 +35,7 @@ pub(crate) fn figures(settings: &Settings) -> anyhow::Result<Vec<Figure>> {
             at_most: Some(64.0),
         }));
     }
+    figures.extend(crate::wrp::memory::figures()?);
     Ok(figures)
 }
 

@@ -149,14 +149,11 @@ impl Builder {
         self
     }
 
-    /// One more whose it is. An empty one is dropped.
+    /// One more whose it is. An empty one is dropped when the message is built.
     //= WRP-W6
     #[must_use]
     pub fn partner_id(mut self, id: impl Into<String>) -> Self {
-        let id = id.into();
-        if !id.is_empty() {
-            self.0.partner_ids.push(id);
-        }
+        self.0.partner_ids.push(id.into());
         self
     }
 

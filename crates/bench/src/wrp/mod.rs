@@ -1,5 +1,6 @@
 //! WRP messages and streams over them, in memory, on one thread.
 
+pub(crate) mod memory;
 mod messages;
 mod streams;
 

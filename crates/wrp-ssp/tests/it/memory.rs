@@ -1,6 +1,6 @@
 //! Large streams in little memory.
 
-use crate::{drain, options, packet};
+use crate::{drain, packet};
 use std::collections::VecDeque;
 use testkit::Rng;
 use testkit::allocations::measure;
