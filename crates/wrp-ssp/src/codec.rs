@@ -15,14 +15,15 @@ pub const RATIO_FREE_LEN: usize = 64 * 1024;
 pub struct Compressor {
     encoding: Encoding,
     level: Level,
-    state: Compress,
+    /// Made when it is needed first: it takes some 300 kB.
+    state: Option<Compress>,
 }
 
 impl Compressor {
     /// For packets of this encoding.
     #[must_use]
-    pub fn new(encoding: Encoding, level: Level) -> Self {
-        Self { encoding, level, state: Compress::new(Compression::new(level.number()), false) }
+    pub const fn new(encoding: Encoding, level: Level) -> Self {
+        Self { encoding, level, state: None }
     }
 
     /// Appends `plain`, compressed alone. Nothing is written for nothing.
@@ -43,12 +44,14 @@ impl Compressor {
     }
 
     fn deflate(&mut self, plain: &[u8], out: &mut Vec<u8>) {
-        self.state.reset();
+        let level = Compression::new(self.level.number());
+        let state = self.state.get_or_insert_with(|| Compress::new(level, false));
+        state.reset();
         out.reserve(compressed_len_max(plain.len()));
         loop {
-            let taken_len = usize::try_from(self.state.total_in()).unwrap_or(usize::MAX);
+            let taken_len = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
             let rest = plain.get(taken_len..).unwrap_or_default();
-            match self.state.compress_vec(rest, out, FlushCompress::Finish) {
+            match state.compress_vec(rest, out, FlushCompress::Finish) {
                 Ok(Status::StreamEnd) | Err(_) => return,
                 // Never, as there is room for the worst case; and if there were not, there is now.
                 Ok(Status::Ok | Status::BufError) => out.reserve(RATIO_FREE_LEN),

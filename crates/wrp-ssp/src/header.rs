@@ -89,7 +89,7 @@ pub fn estimated_len_of(message: &Message) -> Option<u64> {
 /// Decimal digits and nothing else, leading zeros allowed.
 //= SSP-N2
 fn decimal(value: &str) -> Option<u64> {
-    if value.is_empty() || !value.bytes().all(|octet| octet.is_ascii_digit()) {
+    if !value.bytes().all(|octet| octet.is_ascii_digit()) {
         return None;
     }
     value.parse().ok()

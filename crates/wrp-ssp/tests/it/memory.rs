@@ -92,6 +92,22 @@ fn a_thousand_streams_at_once_take_what_they_keep() {
     assert!(info.bytes_max < 4 << 20, "{} octets for 1,000 streams", info.bytes_max);
 }
 
+/// What compresses is made when it is needed first.
+//= SSP-S12
+#[test]
+fn a_stream_that_is_not_compressed_takes_little() {
+    use wrp_ssp::{Encoding, Level, Segmenter};
+    let info = measure(|| {
+        let options = Options::new("s1").with_encoding(Encoding::Identity, Level::Default);
+        let mut segmenter = Segmenter::new(crate::base(), options).unwrap();
+        segmenter.push(&[7; 100]);
+        let mut stream = crate::stream();
+        stream.take_message(START, &packet(0, &[], b"x")).unwrap();
+        drain(&mut stream, START);
+    });
+    assert!(info.bytes_max < 10_000, "{}", info.bytes_max);
+}
+
 /// Out and in, in MessagePack: nothing is allocated for a packet once buffers have their size. The bound of the plan is two.
 //= SSP-S12
 #[test]
