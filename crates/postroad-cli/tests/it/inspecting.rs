@@ -66,7 +66,7 @@ fn what_is_no_input_is_refused() {
         &["inspect"][..],
         &["inspect", "--hex", "0g"],
         &["inspect", "--hex", "012"],
-        &["inspect", "--protocol", "wrp", "-"],
+        &["inspect", "--protocol", "smrp", "-"],
     ] {
         bad(args, 2);
     }
