@@ -4,7 +4,7 @@ use crate::rig::{A, B, Lone, Side, World, ack, ms, octets, raw_ip, record, secs}
 use bytes::Bytes;
 use smp121::machine::SendOptions;
 use smp121::wire::{Action, Direction};
-use smp121::{Config, Timing};
+use smp121::{Config, Profile, Timing};
 
 //= SMP121-R-A, SMP121-A9
 #[test]
@@ -124,6 +124,35 @@ fn a_request_in_parts_is_acknowledged_where_its_reply_takes_its_time() {
     let later = server.wait(secs(1));
     assert_eq!(later.iter().filter_map(|(_, seen)| seen.acked(first)).collect::<Vec<_>>(), [2000]);
     assert!(later[0].0 <= ms(100), "before its sender's time runs out: {:?}", later[0].0);
+}
+
+/// Asked again after such, it sends the rest as if it were the whole.
+//= SMP121-O4
+#[test]
+fn rdos_hears_of_no_part_and_of_the_whole_of_a_reply() {
+    for (profile, hears) in [(Profile::SPEC, true), (Profile::RDOS, false)] {
+        let mut server = Lone::with(|builder| builder.with_profile(profile));
+        let (mailslot, first) = server.server();
+        for (offset, copies_count) in [(0, 1), (1000, 1), (4000, 2)] {
+            for _ in 0..copies_count {
+                server.part(Direction::Request, first, mailslot.number(), offset, 9000, &octets(1000));
+            }
+            assert_eq!(!server.wait(ms(100)).is_empty(), hears, "{}, a request up to {offset}", profile.name);
+        }
+        let mut client = Lone::with(|builder| builder.with_profile(profile));
+        let remote = client.client(100);
+        client.send(remote, b"hello");
+        client.seen();
+        for (offset, copies_count) in [(0, 1), (2000, 1), (2000, 2)] {
+            for _ in 0..copies_count {
+                client.part(Direction::Reply, 100, 9, offset, 3000, &octets(1000));
+            }
+            assert_eq!(!client.wait(ms(30)).is_empty(), hears, "{}, a reply up to {offset}", profile.name);
+        }
+        client.part(Direction::Reply, 100, 9, 1000, 3000, &octets(1000));
+        let acked: Vec<_> = client.wait(secs(2)).iter().filter_map(|(_, seen)| seen.acked(100)).collect();
+        assert_eq!(acked, [3000]);
+    }
 }
 
 //= SMP121-R-B

@@ -1,6 +1,6 @@
 //! Rules j and k: what is dropped, and what a name resolution ends.
 
-use crate::rig::{A, Lone, Side, What, World, lone, ms, octets, raw_ip, record};
+use crate::rig::{A, Lone, Side, What, World, lone, ms, octets, raw_ip, record, secs};
 use bytes::Bytes;
 use smp121::ReplyError;
 use smp121::machine::{DropReason, Event};
@@ -85,6 +85,33 @@ fn a_sender_flushes_before_it_asks_and_then_sends_all_again_in_order() {
         messages,
         expected.iter().zip(900..).map(|(octets, number)| (number, octets.to_vec())).collect::<Vec<_>>()
     );
+}
+
+/// A number is good within its range alone: the peer that sent this reply is gone.
+//= SMP121-R-K
+#[test]
+fn a_reply_that_was_finished_before_a_flush_is_acknowledged_no_more_after_it() {
+    let mut client = Lone::new();
+    let remote = client.client(100);
+    for number in 100..102 {
+        client.send(remote, b"hello");
+        client.seen();
+        client.reply(number, 9, b"world");
+        client.reply(number, 9, b"world");
+        assert_eq!(client.dropped(DropReason::Duplicate), u64::from(number - 99));
+        assert_eq!(client.wait(ms(300)).iter().filter_map(|(_, seen)| seen.acked(number)).next_back(), Some(5));
+    }
+    client.send(remote, b"again");
+    client.segment(&Outgoing::Reset { number: 102, mailslot: 9 }, &[]);
+    client.name_reply(900, 9, Some(b"printer"));
+    client.seen();
+    client.reply(900, 9, b"world");
+    client.wait(ms(300));
+    for number in 100..102 {
+        client.reply(number, 9, b"world");
+    }
+    assert_eq!(client.wait(secs(1)), []);
+    assert_eq!((client.dropped(DropReason::Duplicate), client.dropped(DropReason::Unknown)), (2, 2));
 }
 
 //= SMP121-R-K1, SMP121-R-K2, SMP121-A14
