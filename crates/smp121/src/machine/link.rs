@@ -17,6 +17,10 @@ use wirekit::Instant;
 //= SMP121-O18
 const BLACK_HOLE_COUNT: u32 = 3;
 
+/// How often a peer asks in vain for one long segment of a reply before that: it is there, and hears what is short.
+//= SMP121-O18
+const ASKED_COUNT: u32 = 4;
+
 /// How long one segment that arrived shows what the path takes.
 const PASSED_TIME: Duration = Duration::from_secs(1);
 
@@ -288,19 +292,31 @@ impl Link {
     /// the peer was heard since; that is no sign of congestion.
     pub(super) fn on_timeout(&mut self, transfer: &mut Transfer, now: Instant) {
         let (before, sent_at) = (transfer.flight_len(), transfer.sent_at());
-        let segment_len = transfer.unacked_len().min(self.body_len_max());
         let may_be_service = super::num::to_usize(transfer.total()) <= self.body_len_max() && self.heard_at > sent_at;
         let timeouts_count = transfer.on_timeout();
         if before > 0 && !may_be_service {
             self.congestion.on_timeout(now, sent_at);
         }
         self.congestion.moved(before, 0);
-        let (passed_len, passed_at) = self.passed;
-        let has_passed = passed_len >= segment_len && passed_at > transfer.stalled_at();
-        let is_long = segment_len > SEGMENT_LEN_MIN - HEADER_LEN;
-        if timeouts_count >= BLACK_HOLE_COUNT && is_long && !has_passed && self.profile.segments {
+        if timeouts_count >= BLACK_HOLE_COUNT && self.may_swallow(transfer) {
             self.set_segment_len_max(SEGMENT_LEN_MIN);
         }
+    }
+
+    /// The peer asked for a segment of `transfer`, a reply, that went to it a while ago.
+    //= SMP121-O18
+    pub(super) fn on_asked(&mut self, transfer: &Transfer) {
+        if transfer.asked_count() >= ASKED_COUNT && self.may_swallow(transfer) {
+            self.set_segment_len_max(SEGMENT_LEN_MIN);
+        }
+    }
+
+    /// True where the next segment of `transfer` is long, and none as long has arrived since that went first.
+    fn may_swallow(&self, transfer: &Transfer) -> bool {
+        let segment_len = transfer.unacked_len().min(self.body_len_max());
+        let (passed_len, passed_at) = self.passed;
+        let has_passed = passed_len >= segment_len && passed_at > transfer.stalled_at();
+        segment_len > SEGMENT_LEN_MIN - HEADER_LEN && !has_passed && self.profile.segments
     }
 
     /// So many octets arrived at the peer. The longest segment among the latest is what the path takes.

@@ -69,7 +69,9 @@ pub(super) struct Transfer {
     /// Time-outs since anything was acknowledged. After the first the message has stalled: one segment a time-out goes, and
     /// nothing counts as in flight, so that it holds up no other message to the same peer.
     timeouts_count: u32,
-    /// When the segment went that timed out first.
+    /// How often the peer asked, a while after anything was sent, for what it lacks, since anything was acknowledged.
+    asked_count: u32,
+    /// When the segment went that timed out first, or was first asked for in vain.
     stalled_at: Instant,
     duplicate_count: u32,
     /// When the first of those came.
@@ -103,6 +105,7 @@ impl Transfer {
             edge_again: false,
             is_parked: false,
             timeouts_count: 0,
+            asked_count: 0,
             stalled_at: now,
             duplicate_count: 0,
             gap_seen_at: now,
@@ -158,7 +161,7 @@ impl Transfer {
         self.timeouts_count > 0
     }
 
-    /// When the segment went that timed out first since anything was acknowledged.
+    /// When the segment went that timed out first, or was first asked for in vain, since anything was acknowledged.
     pub(super) const fn stalled_at(&self) -> Instant {
         self.stalled_at
     }
@@ -231,6 +234,7 @@ impl Transfer {
         // With the gap, what had arrived behind it is acknowledged.
         self.arrived_len = self.arrived_len.saturating_sub(to_u32(len));
         self.timeouts_count = 0;
+        self.asked_count = 0;
         self.duplicate_count = 0;
         self.fast_resent_at = None;
         self.probes_count = 0;
@@ -278,6 +282,9 @@ impl Transfer {
             }
         }
         self.unpark();
+        if is_quiet {
+            self.on_asked(now);
+        }
         self.fast_resent_at = Some(now);
         self.recover = Some(self.farthest);
         self.edge_again = true;
@@ -319,7 +326,7 @@ impl Transfer {
     /// often time was up in a row.
     //= SMP121-R-C
     pub(super) const fn on_timeout(&mut self) -> u32 {
-        if self.timeouts_count == 0 {
+        if self.timeouts_count == 0 && self.asked_count == 0 {
             self.stalled_at = self.sent_at;
         }
         self.next = self.acked;
@@ -368,8 +375,30 @@ impl Transfer {
         self.probe = None;
     }
 
-    /// The peer asks for what it lacks: the segment behind what it acknowledged, or the first.
+    /// How often the peer asked in vain for the segment behind what it acknowledged.
+    pub(super) const fn asked_count(&self) -> u32 {
+        self.asked_count
+    }
+
+    /// Questions that come before one was answered are one.
+    const fn on_asked(&mut self, now: Instant) {
+        if self.is_urgent() {
+            return;
+        }
+        if self.timeouts_count == 0 && self.asked_count == 0 {
+            self.stalled_at = now;
+        }
+        self.asked_count = self.asked_count.saturating_add(1);
+    }
+
+    /// The peer asks for what it lacks, a while after anything was sent.
     //= SMP121-R-G, SMP121-A34
+    pub(super) fn answer(&mut self, now: Instant) {
+        self.on_asked(now);
+        self.resend_edge();
+    }
+
+    /// What the peer lacks goes again: the segment behind what it acknowledged, or the first.
     pub(super) fn resend_edge(&mut self) {
         self.unpark();
         if self.total == 0 {

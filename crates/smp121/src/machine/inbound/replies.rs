@@ -73,7 +73,10 @@ impl Inbound {
                         entry.timer_at = None;
                         arm_reply(entry, link, shared);
                     }
-                    Acked::Lost => shared.counters.fast_resent_count += 1,
+                    Acked::Lost => {
+                        shared.counters.fast_resent_count += 1;
+                        link.on_asked(transfer);
+                    }
                     Acked::Again | Acked::Stale => {}
                 }
                 self.queue(at, link);

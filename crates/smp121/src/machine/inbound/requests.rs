@@ -67,7 +67,8 @@ impl Inbound {
                 // The reply, or some of it, was lost; or this is a mere copy.
                 //= SMP121-R-G, SMP121-A34
                 if transfer.is_begun() && shared.now.saturating_since(transfer.sent_at()) >= link.quiet() {
-                    transfer.resend_edge();
+                    transfer.answer(shared.now);
+                    link.on_asked(transfer);
                     self.queue(at, link);
                 }
             }

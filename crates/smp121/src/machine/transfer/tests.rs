@@ -175,3 +175,20 @@ fn asking_again_sends_the_first_segment_whatever_was_acknowledged() {
     assert_eq!(send(&mut transfer, at(9)), 0..10);
     assert!(!transfer.wants_to_send() && transfer.flight_len() == 0);
 }
+
+//= SMP121-O18
+#[test]
+fn questions_that_come_together_are_one() {
+    let mut transfer = transfer(50, 5);
+    for asked_count in 1..4 {
+        let now = at(2000 * u64::from(asked_count));
+        for _ in 0..3 {
+            assert_eq!(transfer.on_ack(0, now, QUIET), Acked::Lost);
+        }
+        transfer.answer(now);
+        assert_eq!(transfer.asked_count(), asked_count);
+        assert_eq!(send(&mut transfer, now), 0..10);
+    }
+    assert!(matches!(transfer.on_ack(10, at(7000), QUIET), Acked::Advanced { .. }));
+    assert_eq!(transfer.asked_count(), 0);
+}

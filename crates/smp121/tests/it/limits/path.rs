@@ -1,8 +1,9 @@
 //! What the path says, or does not say.
 
-use crate::rig::{A, B, Lone, Side, World, octets, raw_ip, secs};
+use crate::rig::{A, B, Lone, Side, World, ms, octets, raw_ip, record, secs};
 use bytes::Bytes;
 use smp121::ExchangeError;
+use smp121::wire::Action;
 use wirekit::datagram::{PathError, PathErrorKind};
 
 fn error(kind: PathErrorKind, quoted: Option<[u8; 8]>) -> PathError {
@@ -162,4 +163,78 @@ fn a_short_message_lost_three_times_makes_no_path_short() {
     let lens: Vec<usize> = client.seen().iter().map(|seen| seen.len).collect();
     assert_eq!(lens[0], 1400, "{lens:?}");
     assert!(client.machine.get(raw_ip(B), B, b"x").is_ok());
+}
+
+/// The client asks for the reply that does not come, so the server need not wait for its own time-outs, of 10 s together.
+//= SMP121-O18
+#[test]
+fn a_path_that_swallows_long_replies_is_found_out_in_some_seconds() {
+    for (begun_after, reply_len) in [(None, 1300), (None, 2000), (None, 20_000), (Some(ms(55)), 200_000)] {
+        let mut world = World::new();
+        world.send(Side::A, b"measure the path");
+        world.run();
+        world.end(Side::B).reply_len = Some(reply_len);
+        world.send(Side::A, b"hello");
+        if let Some(after) = begun_after {
+            world.run_for(after);
+        }
+        let begun = world.now;
+        world.mtu = 1000;
+        world.run_until_done();
+        assert_eq!(world.end(Side::A).done[1], Ok(octets(reply_len).into()));
+        let took = world.now - begun;
+        assert!(took < secs(5), "{reply_len} octets took {took:?}");
+    }
+}
+
+//= SMP121-O18
+#[test]
+fn a_long_reply_that_is_asked_for_four_times_in_vain_goes_in_short_segments() {
+    let ask = |server: &mut Lone, number, mailslot, by_request, pause| {
+        server.wait(pause);
+        // Questions that come at once are one.
+        for _ in 0..3 {
+            if by_request {
+                server.request(number, mailslot, b"x");
+            } else {
+                server.records(&[record(number, mailslot, Action::Accepted { offset: 0 })]);
+            }
+        }
+        server.seen().first().map(|seen| seen.len)
+    };
+    for (by_request, len) in [(true, 1300), (false, 1300), (true, 540), (true, 541), (false, 541), (true, 1384)] {
+        let mut server = Lone::new();
+        let (mailslot, number) = server.server();
+        server.request(number, mailslot.number(), b"x");
+        server.serve(mailslot, &octets(len));
+        assert_eq!(server.seen()[0].len, 16 + len);
+        // What comes this soon may have crossed the reply.
+        for _ in 0..9 {
+            assert_eq!(ask(&mut server, number, mailslot.number(), true, ms(5)), None);
+        }
+        for asked_count in 1..=3 {
+            let again_len = ask(&mut server, number, mailslot.number(), by_request, ms(100));
+            assert_eq!(again_len, Some(16 + len), "{asked_count}");
+        }
+        assert_eq!(ask(&mut server, number, mailslot.number(), by_request, ms(100)), Some((16 + len).min(556)));
+    }
+}
+
+//= SMP121-O18
+#[test]
+fn a_long_segment_that_arrives_shows_that_the_others_were_lost_otherwise() {
+    let mut server = Lone::new();
+    let (mailslot, number) = server.server();
+    for number in [number, number + 1] {
+        server.request(number, mailslot.number(), b"x");
+        server.serve(mailslot, &octets(1300));
+    }
+    for asked_count in 1..=9 {
+        server.wait(ms(100));
+        server.request(number, mailslot.number(), b"x");
+        if asked_count == 2 {
+            server.records(&[record(number + 1, mailslot.number(), Action::Accepted { offset: 1300 })]);
+        }
+        assert_eq!(server.seen()[0].len, 1316, "asked {asked_count} times");
+    }
 }
