@@ -82,6 +82,11 @@ fn streams_are_bounded_in_all_and_by_source() {
     assert!(demux.remove(&key("self:/a", "2")).is_some());
     assert!(matches!(open(&mut demux, "self:/c", "1"), Routed::Taken(_)));
     assert_eq!(demux.stats().streams_refused_count, 2);
+    // Sources are counted apart, whatever their order.
+    let mut demux = self::demux(|limits| limits.streams_per_source_max = 1);
+    for source in ["self:/c", "self:/a", "self:/b"] {
+        assert!(matches!(open(&mut demux, source, "1"), Routed::Taken(_)), "{source}");
+    }
 }
 
 //= SSP-M3

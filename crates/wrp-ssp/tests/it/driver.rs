@@ -117,3 +117,20 @@ async fn a_hundred_streams_at_once_over_one_channel_each_arrive_whole() {
     let none = items::iter(Vec::<Message>::new()).next().await;
     assert!(none.is_none());
 }
+
+//= SSP-R7
+#[tokio::test]
+async fn messages_are_not_asked_for_behind_their_end() {
+    let mut left = vec![packet(0, &[], b"abc")];
+    let mut has_ended = false;
+    let messages = items::poll_fn(move |_| {
+        assert!(!has_ended, "asked again");
+        has_ended = left.is_empty();
+        std::task::Poll::Ready(left.pop())
+    });
+    let mut reader = StreamReader::new(messages, stream());
+    let mut read = Vec::new();
+    assert!(reader.read_to_end(&mut read).await.is_err());
+    assert!(reader.read_to_end(&mut read).await.is_err(), "the same again");
+    assert_eq!(read, b"abc");
+}

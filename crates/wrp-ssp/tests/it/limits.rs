@@ -144,8 +144,10 @@ fn a_stream_says_once_when_it_can_be_read() {
     stream.take_message(START, &packet(1, &[], b"b")).unwrap();
     assert_eq!(stream.poll_event(), None);
     stream.take_message(START, &packet(0, &[], b"a")).unwrap();
+    stream.take_message(START, &packet(2, &[], b"c")).unwrap();
     assert_eq!((stream.poll_event(), stream.poll_event()), (Some(Event::Readable), None));
     assert_eq!(stream.take_chunk(START).as_deref(), Some(&b"a"[..]));
     assert_eq!(stream.take_chunk(START).as_deref(), Some(&b"b"[..]));
+    assert_eq!(stream.take_chunk(START).as_deref(), Some(&b"c"[..]));
     assert_eq!(stream.take_chunk(START), None);
 }
