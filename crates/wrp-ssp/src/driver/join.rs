@@ -22,14 +22,13 @@ pub struct StreamReader<M> {
     stream: Reassembler,
     start: TokioInstant,
     timer: Option<Pin<Box<Sleep>>>,
-    has_ended: bool,
 }
 
 impl<M: Stream<Item = Message> + Unpin> StreamReader<M> {
     /// Joins what `messages` gives.
     #[must_use]
     pub fn new(messages: M, stream: Reassembler) -> Self {
-        Self { messages, stream, start: TokioInstant::now(), timer: None, has_ended: false }
+        Self { messages, stream, start: TokioInstant::now(), timer: None }
     }
 
     /// The stream, for its progress and counts.
@@ -48,19 +47,13 @@ impl<M: Stream<Item = Message> + Unpin> StreamReader<M> {
             if !matches!(self.stream.fill(now), Fill::Pending) {
                 return Poll::Ready(());
             }
-            let message = match self.has_ended {
-                true => Poll::Ready(None),
-                false => Pin::new(&mut self.messages).poll_next(cx),
-            };
-            match message {
+            match Pin::new(&mut self.messages).poll_next(cx) {
                 Poll::Ready(Some(message)) => {
                     // One for which there is no room although nothing can be read is beyond a hole too long: it is lost.
                     let _counted = self.stream.take_message(now, &message);
                 }
-                Poll::Ready(None) => {
-                    self.has_ended = true;
-                    self.stream.close(now);
-                }
+                // From then on the stream is never pending, and no message is asked for.
+                Poll::Ready(None) => self.stream.close(now),
                 Poll::Pending => ready!(self.poll_timer(cx)),
             }
         }

@@ -134,3 +134,31 @@ async fn messages_are_not_asked_for_behind_their_end() {
     assert!(reader.read_to_end(&mut read).await.is_err(), "the same again");
     assert_eq!(read, b"abc");
 }
+
+/// Fails behind a few octets.
+struct Failing(bool);
+
+impl tokio::io::AsyncRead for Failing {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        out: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        if std::mem::replace(&mut self.0, true) {
+            return std::task::Poll::Ready(Err(std::io::Error::other("disk on fire")));
+        }
+        out.put_slice(b"ab");
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+//= SSP-F6
+#[tokio::test]
+async fn an_error_of_the_reader_is_told_to_the_peer_and_then_to_the_caller() {
+    let mut segmented = Segmented::new(Failing(false), base(), options()).unwrap();
+    let last = segmented.next().await.unwrap().unwrap();
+    assert_eq!(segmented.next().await.unwrap().unwrap_err().to_string(), "disk on fire");
+    assert!(segmented.next().await.is_none());
+    let (octets, end) = crate::join(&[last]);
+    assert_eq!((&octets[..], end), (&b"ab"[..], Some(Err(StreamError::Sender("disk on fire".into())))));
+}

@@ -98,7 +98,7 @@ fn packets_that_do_not_shrink_go_as_they_are_and_soon_others_are_not_tried() {
     // Text behind it is found again, after sixteen packets at most.
     let both = [random(1, 100_000), json_lines(1, 50_000)].concat();
     let found = encodings(&cut(&both, options())).iter().position(|encoding| *encoding == Encoding::Gzip).unwrap();
-    assert!((100..=116).contains(&found), "{found}");
+    assert!((101..=116).contains(&found), "the first packet of text is one that is not tried: {found}");
     let mut alone = Vec::new();
     Compressor::new(Encoding::Gzip, Level::Default).compress(&random(1, 1000), &mut alone);
     assert!(alone.len() > 1000);
