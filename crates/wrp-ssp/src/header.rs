@@ -211,9 +211,9 @@ pub(crate) fn put(
     headers.truncate(at);
 }
 
-/// The header that names a stream.
-pub(crate) fn named(stream_id: &str) -> String {
-    format!("{STREAM_ID}: {stream_id}")
+/// A header.
+pub(crate) fn text(label: &str, value: &str) -> String {
+    format!("{label}: {value}")
 }
 
 /// Decimal digits, without the machinery of formatting: there is a number in every packet.

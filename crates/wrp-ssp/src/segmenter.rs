@@ -26,6 +26,7 @@ pub struct Options {
     copies: usize,
     copies_spread: usize,
     sends_unshrunk: bool,
+    compresses_later: bool,
     validates: bool,
     transaction: Option<TransactionMaker>,
 }
@@ -44,6 +45,7 @@ impl Options {
             copies: 0,
             copies_spread: 0,
             sends_unshrunk: false,
+            compresses_later: false,
             validates: true,
             transaction: None,
         }
@@ -113,6 +115,19 @@ impl Options {
     }
 }
 
+impl Options {
+    /// How packets are compressed, and whether those that do not shrink too.
+    pub(crate) const fn compression(&self) -> (Encoding, Level, bool) {
+        (self.encoding, self.level, self.sends_unshrunk)
+    }
+
+    /// The same, with packets of the same size that are compressed by somebody else.
+    pub(crate) const fn left_to_others(mut self) -> Self {
+        self.compresses_later = true;
+        self
+    }
+}
+
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
@@ -137,6 +152,9 @@ pub enum SegmentError {
     /// Its type has no headers.
     #[error("{0} carries no stream: it has no headers")]
     NoHeaders(wrp::MessageType),
+    /// A thread could not be started.
+    #[error("could not start a thread to compress in: {0}")]
+    Thread(String),
     /// There is no room for a payload beside everything else.
     #[error("message_len_max {max} leaves no room for a payload: everything else takes {envelope_len} octets")]
     NoRoom {
@@ -206,7 +224,7 @@ impl Segmenter {
             }
             first.validate()?;
         }
-        base.headers.push(header::named(&options.stream_id));
+        base.headers.push(header::text(header::STREAM_ID, &options.stream_id));
         let packet_len = packet_len(&base, &options)?;
         Ok(Self {
             compressor: Compressor::new(options.encoding, options.level),
@@ -402,7 +420,7 @@ impl Segmenter {
     //= SSP-E4, SSP-E6, SSP-S7
     fn compress(&mut self) -> Encoding {
         let encoding = self.options.encoding;
-        if encoding == Encoding::Identity || self.filled == 0 {
+        if encoding == Encoding::Identity || self.options.compresses_later || self.filled == 0 {
             return Encoding::Identity;
         }
         if self.skips > 0 {

@@ -224,3 +224,50 @@ fn what_is_written_at_once_is_what_a_message_would_be_and_is_read_without_one() 
     let bad = packet(0, &["stream-encoding: br"], b"x");
     assert!(matches!(take(bad.encode().to_vec()), wrp_ssp::Refused::Header(_)));
 }
+
+//= SSP-S13
+#[test]
+fn threads_give_the_same_packets_in_order_and_read_no_more_than_they_may() {
+    use std::num::NonZeroUsize;
+    use wrp_ssp::ParallelSegments;
+    let plain = [json_lines(1, 50_000), random(2, 30_000), json_lines(3, 7)].concat();
+    for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Deflate] {
+        let options =
+            || Options::new("s1").with_packet_len(1000).with_encoding(encoding, Level::Best).with_unshrunk(true);
+        // The second ends in an empty packet.
+        for (count, len) in [(1, 80_007), (2, 80_000), (5, 80_007)] {
+            let (count, plain) = (NonZeroUsize::new(count).unwrap(), &plain[..len]);
+            let one: Vec<Message> = Segments::new(plain, base(), options()).unwrap().map(Result::unwrap).collect();
+            let many = ParallelSegments::new(plain, base(), options(), count).unwrap();
+            assert_eq!(many.map(Result::unwrap).collect::<Vec<_>>(), one, "{encoding:?} {count}");
+        }
+    }
+    let shrinks = || Options::new("s1").with_packet_len(1000);
+    let two = NonZeroUsize::new(2).unwrap();
+    let messages: Vec<Message> =
+        ParallelSegments::new(&plain[..], base(), shrinks(), two).unwrap().map(Result::unwrap).collect();
+    assert!(messages.iter().any(|message| message.headers.len() == 2), "those that do not shrink go as they are");
+    assert_eq!(join(&messages).0, plain);
+
+    let mut read_len = 0;
+    let counting = Counting(&mut read_len);
+    let mut segments = ParallelSegments::new(counting, base(), shrinks(), two).unwrap();
+    segments.next().unwrap().unwrap();
+    drop(segments);
+    assert_eq!(read_len, 4000, "two packets for each of two threads");
+
+    let mut failing = ParallelSegments::new(Failing(8), base(), options(), two).unwrap();
+    let messages: Vec<Message> = failing.by_ref().take(2).map(Result::unwrap).collect();
+    assert_eq!(join(&messages).0, [7; 6]);
+    assert!(failing.next().unwrap().is_err() && failing.next().is_none());
+}
+
+/// Gives zeros for ever.
+struct Counting<'a>(&'a mut usize);
+
+impl Read for Counting<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        *self.0 += out.len();
+        Ok(out.len())
+    }
+}
