@@ -11,20 +11,25 @@ pub mod report;
 pub mod requirements;
 pub mod run;
 pub mod smp121;
+pub mod wrp;
 
 use case::Case;
 use core::time::Duration;
 use std::path::PathBuf;
 
 /// The protocols that have cases, each in its folder.
-pub const SYSTEMS: [&str; 2] = ["smp-framing", "smp121"];
+pub const SYSTEMS: [&str; 4] = ["smp-framing", "smp121", "wrp", "wrp-ssp"];
 
 /// Runs a case of a protocol, for `timeout` at most.
 ///
 /// # Errors
 /// The first [`run::Failure`].
 pub fn run_case(system: &str, case: &Case, timeout: Duration) -> Result<(), run::Failure> {
-    if system == "smp121" { smp121::run(case) } else { run::run_bounded(case, timeout) }
+    match system {
+        "smp121" => smp121::run(case),
+        "wrp" | "wrp-ssp" => wrp::run(case),
+        _ => run::run_bounded(case, timeout),
+    }
 }
 
 /// The top of the repository.
