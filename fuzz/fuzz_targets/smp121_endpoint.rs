@@ -43,11 +43,18 @@ enum Said {
 
 #[derive(Arbitrary, Debug)]
 enum PairOp {
-    Send { from_first: bool, len: u16 },
-    Wait { ms: u16 },
+    Send {
+        from_first: bool,
+        len: u16,
+    },
+    Wait {
+        ms: u16,
+    },
     /// What the link does with the datagrams that come next: 2 bits each.
     Fates(u32),
-    Damage { at: u16 },
+    Damage {
+        at: u16,
+    },
 }
 
 /// A number near one that the machine knows.
@@ -131,15 +138,17 @@ fn segment(watched: &mut Watched, said: &Said, near: u8, mailslot: u8, records: 
         .take(20)
         .map(|(near, action, offset)| {
             let offset = u32::from(*offset);
-            let action = [Action::Reset, Action::Accepted { offset }, Action::TooLarge, Action::Busy]
-                [usize::from(*action) % 4];
+            let action =
+                [Action::Reset, Action::Accepted { offset }, Action::TooLarge, Action::Busy][usize::from(*action) % 4];
             Response { number: number(watched, *near), mailslot, action }
         })
         .collect();
     let name = [1 + near % 4];
     let octets = vec![near; 1400];
     let segment = match said {
-        Said::NameRequest(name) if *name < 250 => Outgoing::NameRequest { name: if *name < 200 { b"m" } else { b"none" } },
+        Said::NameRequest(name) if *name < 250 => {
+            Outgoing::NameRequest { name: if *name < 200 { b"m" } else { b"none" } }
+        }
         Said::NameRequest(_) => Outgoing::NameRequest { name: &name },
         Said::NameReply { named, len_max, outstanding } => Outgoing::NameReply(NameReply {
             number: number_of,

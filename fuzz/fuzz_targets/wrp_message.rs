@@ -8,7 +8,10 @@ use wrp::{DecodeErrorKind, DeviceId, Limits, Locator, Message, MessageRef};
 
 fuzz_target!(|input: &[u8]| {
     let octets = Bytes::copy_from_slice(input);
-    let limits = Limits { trailing_len_max: usize::from(input.first().is_some_and(|first| first & 1 == 1)), ..Limits::default() };
+    let limits = Limits {
+        trailing_len_max: usize::from(input.first().is_some_and(|first| first & 1 == 1)),
+        ..Limits::default()
+    };
     match Message::decode(&octets, &limits) {
         Ok(message) => read(&message, &octets, &limits),
         Err(error) => {
@@ -26,7 +29,10 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(text) = core::str::from_utf8(input) {
         if let Ok(locator) = text.parse::<Locator>() {
             let again: Locator = locator.to_string().parse().unwrap();
-            assert_eq!((again.authority(), again.service(), again.ignored()), (locator.authority(), locator.service(), locator.ignored()));
+            assert_eq!(
+                (again.authority(), again.service(), again.ignored()),
+                (locator.authority(), locator.service(), locator.ignored())
+            );
             assert_eq!(text.parse::<DeviceId>().is_ok(), true, "a locator names somebody");
         }
     }
