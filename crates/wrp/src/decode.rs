@@ -4,7 +4,9 @@ mod cursor;
 
 pub(crate) use cursor::Cursor;
 
-use crate::{DecodeError, DecodeErrorKind, Expected, Field, Limits, Message, MessageType, Qos, TextList, TextMap};
+use crate::{
+    DecodeError, DecodeErrorKind, Expected, Field, Limits, Message, MessageType, Qos, TextList, TextMap, metadata,
+};
 use bytes::Bytes;
 
 /// A message that borrows from the octets it was read from: reading allocates nothing.
@@ -50,14 +52,7 @@ impl<'a> MessageRef<'a> {
     #[must_use]
     pub fn to_message(&self, payload: Option<Bytes>) -> Message {
         let own = |list: TextList<'_>| list.iter().map(str::to_owned).collect();
-        let mut metadata: Vec<(String, String)> = Vec::with_capacity(self.metadata.len());
-        for (name, value) in self.metadata.iter() {
-            //= WRP-R7
-            match metadata.iter_mut().find(|(known, _)| known == name) {
-                Some((_, known)) => value.clone_into(known),
-                None => metadata.push((name.to_owned(), value.to_owned())),
-            }
-        }
+        let metadata = self.metadata.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Message {
             msg_type: self.msg_type,
             source: self.source.to_owned(),
@@ -68,7 +63,7 @@ impl<'a> MessageRef<'a> {
             status: self.status,
             rdr: self.rdr,
             headers: own(self.headers),
-            metadata,
+            metadata: metadata::last_of_each_name(metadata),
             path: self.path.to_owned(),
             payload,
             service_name: self.service_name.to_owned(),

@@ -13,6 +13,7 @@ mod list;
 mod locator;
 mod message;
 mod message_type;
+mod metadata;
 mod qos;
 #[cfg(feature = "serde")]
 mod serde_form;

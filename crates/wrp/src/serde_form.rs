@@ -3,7 +3,7 @@
 //! Formats for people have the payload in base64; keys are read in any case, nothing (`null`) is absent, of repeated keys the
 //! last one counts, unknown ones are passed over.
 
-use crate::{Field, Message, MessageType, Qos};
+use crate::{Field, Message, MessageType, Qos, metadata};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -11,7 +11,6 @@ use core::fmt;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::BTreeMap;
 
 //= WRP-J1, WRP-J2
 impl Serialize for Message {
@@ -104,8 +103,8 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 Field::Headers => message.headers = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 Field::PartnerIds => message.partner_ids = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 Field::Metadata => {
-                    let values: Option<BTreeMap<String, String>> = map.next_value()?;
-                    message.metadata = values.unwrap_or_default().into_iter().collect();
+                    let entries: Option<OwnMetadata> = map.next_value()?;
+                    message.metadata = entries.map(|entries| entries.0).unwrap_or_default();
                 }
                 Field::Payload if self.is_for_people => {
                     message.payload = match map.next_value::<Option<String>>()? {
@@ -165,5 +164,31 @@ impl<'de> Deserialize<'de> for OwnOctets {
             }
         }
         deserializer.deserialize_byte_buf(OctetsVisitor).map(Self)
+    }
+}
+
+/// In the order of the text, which a map of the standard library would lose.
+struct OwnMetadata(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for OwnMetadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Vec<(String, String)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(entries)
+            }
+        }
+        let entries = deserializer.deserialize_map(EntriesVisitor)?;
+        Ok(Self(metadata::last_of_each_name(entries)))
     }
 }

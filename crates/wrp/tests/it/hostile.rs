@@ -174,3 +174,16 @@ fn reading_without_keeping_allocates_nothing_and_the_payload_is_never_copied() {
     let payload = kept.payload.unwrap();
     assert!(octets.as_ptr_range().contains(&payload.as_ptr()), "a slice of what came");
 }
+
+/// Named twice each, so that every entry has to find its like: comparing each with each would take 10,000,000,000 steps.
+//= WRP-R7
+#[test]
+fn a_hundred_thousand_names_given_twice_are_read_in_a_moment() {
+    let once: Vec<_> = (0..100_000).map(|number| (format!("{number:06}"), "first".to_owned())).collect();
+    let again = once.iter().rev().map(|(name, _)| (name.clone(), "last".to_owned()));
+    let metadata = once.iter().cloned().chain(again).collect();
+    let octets = Message { metadata, ..Message::default() }.encode();
+    let message = Message::decode(&octets, &Limits::NONE).unwrap();
+    let wanted: Vec<_> = once.into_iter().map(|(name, _)| (name, "last".to_owned())).collect();
+    assert!(message.metadata == wanted, "{} entries", message.metadata.len());
+}

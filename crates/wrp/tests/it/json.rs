@@ -1,7 +1,7 @@
 //! JSON and other formats of serde.
 
 use crate::event;
-use wrp::{JsonError, Message, Qos};
+use wrp::{JsonError, Limits, Message, Qos};
 
 //= WRP-J1, WRP-J2
 #[test]
@@ -38,4 +38,16 @@ fn json_is_read_leniently_where_the_reference_is_and_says_what_is_wrong() {
     for broken in ["", "{", "{\"source\":\"a", "{} {}", "{}x", "\u{feff}{}"] {
         assert!(matches!(read(broken), Err(JsonError::Syntax(_))), "{broken}: {:?}", read(broken));
     }
+}
+
+//= WRP-J3, WRP-R7
+#[test]
+fn metadata_keeps_its_order_in_json_and_in_messagepack() {
+    let text = r#"{"msg_type":4,"metadata":{"z":"1","a":"2","m":"3","z":"4"}}"#;
+    let message = Message::from_json(text.as_bytes()).unwrap();
+    let wanted = [("z", "4"), ("a", "2"), ("m", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(message.metadata, wanted);
+    assert_eq!(Message::decode(&message.encode(), &Limits::default()).unwrap().metadata, wanted);
+    let twice = Message { metadata: [&wanted[..], &wanted[1..], &wanted[..1]].concat(), ..Message::default() };
+    assert_eq!(Message::decode(&twice.encode(), &Limits::default()).unwrap().metadata, wanted);
 }
