@@ -1,4 +1,5 @@
-//! WebSocket (RFC 6455) as a byte stream: `ws` over TCP, `wss` over TLS.
+//! WebSocket (RFC 6455) as a byte stream: `ws` over TCP, `wss` over TLS. For protocols whose messages are those of the
+//! WebSocket, [`Stream::into_messages`] makes [`Messages`] of one that was just opened; what follows is about byte streams.
 //!
 //! Each write becomes binary messages; message boundaries carry no meaning, and a reader takes messages of any cutting,
 //! fragmented ones too. Text messages are refused. Pings are answered, the close handshake is made on shutdown, an end
@@ -18,6 +19,8 @@ mod frame;
 mod head;
 mod held;
 mod incoming;
+mod judge;
+mod messages;
 mod origin;
 mod outgoing;
 mod server;
@@ -25,6 +28,8 @@ mod stream;
 
 pub use client::{ClientConfig, connect, handshake};
 pub use config::Limits;
+pub use judge::{Asked, Refuse, Status};
+pub use messages::{Messages, Unit};
 pub use server::{Server, ServerConfig};
 pub use stream::Stream;
 

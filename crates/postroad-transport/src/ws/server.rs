@@ -1,5 +1,6 @@
 //! The server's half of the WebSocket handshake.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -12,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::client::has_token;
 use super::config::Limits;
 use super::head;
+use super::judge::{Asked, Judge, Refuse};
 use super::origin::Origins;
 use super::stream::Stream;
 use crate::error::{CarrierError, ErrorKind, printable};
@@ -24,21 +26,25 @@ const ACTION: &str = "shake hands (WebSocket) with";
 /// What a WebSocket server serves, and to whom. [`build`](Self::build) checks it all and makes a [`Server`].
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    path: Option<String>,
+    paths: Vec<String>,
     origins: Origins,
     protocols: Vec<String>,
     limits: Limits,
     handshakes_max: usize,
+    kept_headers: Vec<String>,
+    judge: Option<Judge>,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
-            path: None,
+            paths: Vec::new(),
             origins: Origins::default(),
             protocols: Vec::new(),
             limits: Limits::default(),
             handshakes_max: HANDSHAKES_MAX_DEFAULT,
+            kept_headers: Vec::new(),
+            judge: None,
         }
     }
 }
@@ -49,10 +55,25 @@ impl ServerConfig {
         Self::default()
     }
 
-    /// Serves this path only (compared without the query); others get 404. Default: any path.
+    /// Serves this path, and those that were named before, only (compared without the query); others get 404. Default: any
+    /// path.
     #[must_use]
     pub fn with_path(mut self, path: &str) -> Self {
-        self.path = Some(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") });
+        self.paths.push(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") });
+        self
+    }
+
+    /// Keeps these headers of a request for [`Stream::request_header`]. Default: none.
+    #[must_use]
+    pub fn with_kept_headers<H: Into<String>>(mut self, names: impl IntoIterator<Item = H>) -> Self {
+        self.kept_headers = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Asks `judge` about each request that is right otherwise; one that it refuses gets its status and words.
+    #[must_use]
+    pub fn with_judge(mut self, judge: impl Fn(&Asked<'_>) -> Result<(), Refuse> + Send + Sync + 'static) -> Self {
+        self.judge = Some(Judge::new(judge));
         self
     }
 
@@ -106,13 +127,20 @@ impl ServerConfig {
 
 /// Why a request is refused: for the peer a status, for this end an error.
 struct Refusal {
-    status: &'static str,
+    status: Cow<'static, str>,
     error: CarrierError,
 }
 
+/// What a request comes to that is granted.
+struct Granted {
+    answer: Vec<u8>,
+    protocol: Option<String>,
+    kept: Box<[(Box<str>, Box<str>)]>,
+}
+
 impl Refusal {
-    fn new(status: &'static str, kind: ErrorKind, cause: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self { status, error: CarrierError::new(kind, ACTION, cause) }
+    fn new(status: &'static str, kind: ErrorKind, cause: impl Into<Cow<'static, str>>) -> Self {
+        Self { status: status.into(), error: CarrierError::new(kind, ACTION, cause) }
     }
 }
 
@@ -137,21 +165,23 @@ impl Server {
         let limits = self.config.limits;
         let shaking = async {
             let head = head::read(&mut io, limits.head_len_max).await.map_err(|error| match error.kind() {
-                ErrorKind::Limit => Refusal { status: "431 Request Header Fields Too Large", error },
-                ErrorKind::Mismatch { theirs: Some(_), .. } => Refusal { status: "400 Bad Request", error },
-                _ => Refusal { status: "", error },
+                ErrorKind::Limit => Refusal { status: "431 Request Header Fields Too Large".into(), error },
+                ErrorKind::Mismatch { theirs: Some(_), .. } => Refusal { status: "400 Bad Request".into(), error },
+                _ => Refusal { status: "".into(), error },
             })?;
-            let (answer, protocol) = self.answer(&head)?;
-            let failed = |error| Refusal { status: "", error: CarrierError::io(ACTION, error) };
-            io.write_all(&answer).await.map_err(failed)?;
+            let granted = self.answer(&head)?;
+            let failed = |error| Refusal { status: "".into(), error: CarrierError::io(ACTION, error) };
+            io.write_all(&granted.answer).await.map_err(failed)?;
             io.flush().await.map_err(failed)?;
-            Ok(protocol)
+            Ok(granted)
         };
         match timeout(limits.handshake_timeout, shaking).await {
-            Ok(Ok(protocol)) => Ok(Stream::new(io, Role::Server, Vec::new(), limits, peer, protocol)),
+            Ok(Ok(Granted { protocol, kept, .. })) => {
+                Ok(Stream::new(io, Role::Server, Vec::new(), limits, peer, protocol).with_kept(kept))
+            }
             Ok(Err(Refusal { status, error })) => {
                 if !status.is_empty() {
-                    refuse(&mut io, refusal_text(status, &error).as_bytes()).await;
+                    refuse(&mut io, refusal_text(&status, &error).as_bytes()).await;
                 }
                 Err(error.at(peer))
             }
@@ -163,8 +193,8 @@ impl Server {
         &self.limit
     }
 
-    /// The answer that opens the WebSocket, and the sub-protocol in it.
-    fn answer(&self, head: &head::Head) -> Result<(Vec<u8>, Option<String>), Refusal> {
+    /// The answer that opens the WebSocket, and what is known from then on.
+    fn answer(&self, head: &head::Head) -> Result<Granted, Refusal> {
         let bad = |cause: String| Refusal::new("400 Bad Request", ErrorKind::Handshake, cause);
         let request = match Request::try_parse(&head.bytes) {
             Ok(Some((_, request))) => request,
@@ -176,7 +206,7 @@ impl Server {
         }
         if !has_token(request.headers(), "Upgrade", "websocket") {
             return Err(Refusal {
-                status: "426 Upgrade Required\r\nUpgrade: websocket",
+                status: "426 Upgrade Required\r\nUpgrade: websocket".into(),
                 error: CarrierError::new(ErrorKind::Handshake, ACTION, "peer asked for a web page, not a WebSocket")
                     .remedy_is("this port serves WebSocket only"),
             });
@@ -194,22 +224,30 @@ impl Server {
             ));
         }
         let protocol = self.choose_protocol(&request)?;
+        let asked = Asked::new(request.headers());
+        if let Some(judge) = &self.config.judge {
+            judge.ask(&asked).map_err(|Refuse { status, why }| Refusal {
+                status: status.line().into(),
+                error: CarrierError::new(ErrorKind::Handshake, ACTION, format!("the request was refused: {why}")),
+            })?;
+        }
+        let keep = |name: &String| asked.header(name).map(|value| (name.as_str().into(), value.into()));
+        let kept = self.config.kept_headers.iter().filter_map(keep).collect();
         if let Some(value) = protocol.as_deref().and_then(|protocol| HeaderValue::from_str(protocol).ok()) {
             response.headers_mut().insert("Sec-WebSocket-Protocol", value);
         }
         let mut answer = Vec::with_capacity(256);
         write_response(&mut answer, &response).map_err(|error| bad(format!("{error}")))?;
-        Ok((answer, protocol))
+        Ok(Granted { answer, protocol, kept })
     }
 
     fn check_path(&self, request: &Request) -> Result<(), Refusal> {
-        match &self.config.path {
-            Some(path) if request.uri().path() != path => {
-                let cause = format!("path {} is not served, {path} is", printable(request.uri().path()));
-                Err(Refusal::new("404 Not Found", ErrorKind::PathRefused, cause))
-            }
-            _ => Ok(()),
+        let paths = &self.config.paths;
+        if paths.is_empty() || paths.iter().any(|path| path == request.uri().path()) {
+            return Ok(());
         }
+        let cause = format!("path {} is not served, {} is", printable(request.uri().path()), paths.join(" or "));
+        Err(Refusal::new("404 Not Found", ErrorKind::PathRefused, cause))
     }
 
     fn choose_protocol(&self, request: &Request) -> Result<Option<String>, Refusal> {

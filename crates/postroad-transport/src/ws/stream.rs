@@ -16,6 +16,7 @@ use super::config::Limits;
 use super::frame::Header;
 use super::held::Held;
 use super::incoming::Incoming;
+use super::messages::Messages;
 use super::outgoing::Outgoing;
 use crate::error::{CarrierError, ErrorKind, printable};
 
@@ -36,6 +37,8 @@ pub struct Stream<S> {
     limits: Limits,
     address: Box<str>,
     protocol: Option<Box<str>>,
+    /// Headers of the request that the server was told to keep.
+    kept: Box<[(Box<str>, Box<str>)]>,
     incoming: Incoming,
     held: Held,
     out: Outgoing,
@@ -81,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             role,
             address: address.into(),
             protocol: protocol.map(Into::into),
+            kept: Box::default(),
             incoming: Incoming::new(role, &limits),
             held: Held::new(tail),
             limits,
@@ -91,6 +95,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             writer: None,
             closer: None,
         }
+    }
+
+    pub(super) fn with_kept(mut self, kept: Box<[(Box<str>, Box<str>)]>) -> Self {
+        self.kept = kept;
+        self
+    }
+
+    /// The same WebSocket, message by message. For one that was just opened: what was written and not flushed, or came and
+    /// was not read, is lost.
+    pub async fn into_messages(self) -> Messages<S> {
+        let tail = if self.held.is_raw { self.held.bytes } else { Vec::new() };
+        Messages::new(self.io, self.role, tail, &self.limits, self.address).await
     }
 
     /// The peer closed: its code says whether that is an end or a failure. The answer is queued by tungstenite.
@@ -241,6 +257,12 @@ impl<S> Stream<S> {
     /// The stream below.
     pub fn get_ref(&self) -> &S {
         &self.io
+    }
+
+    /// A header of the request that opened it, at a server that keeps it
+    /// ([`ServerConfig::with_kept_headers`](super::ServerConfig::with_kept_headers)).
+    pub fn request_header(&self, name: &str) -> Option<&str> {
+        self.kept.iter().find(|(kept, _)| kept.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
     /// The sub-protocol both ends agreed on, if any.

@@ -23,4 +23,5 @@ mod tcp;
 mod tls;
 mod unix_and_memory;
 mod ws;
+mod ws_messages;
 mod ws_server;
