@@ -9,6 +9,7 @@ mod field;
 #[cfg(feature = "json")]
 mod json;
 mod limits;
+pub mod link;
 mod list;
 mod locator;
 mod message;

@@ -1,39 +1,40 @@
 //! Metadata: values by name, in the order in which the names came.
 
-/// Up to here each name is compared with each; above, an index is sorted.
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Up to here each name is compared with each.
 const COMPARE_COUNT_MAX: usize = 16;
 
 /// Of each name one entry: where it came first, with the value that came last.
 //= WRP-R7, WRP-J3
-pub(crate) fn last_of_each_name(mut entries: Vec<(String, String)>) -> Vec<(String, String)> {
+pub(crate) fn last_of_each_name(entries: Vec<(String, String)>) -> Vec<(String, String)> {
     if !has_repeated(&entries) {
         return entries;
     }
-    // Positions by name, and those of one name in order: a stable sort.
-    let mut by_name: Vec<usize> = (0..entries.len()).collect();
-    by_name.sort_by(|&left, &right| entries[left].0.cmp(&entries[right].0));
-    let runs = by_name.chunk_by(|&left, &right| entries[left].0 == entries[right].0);
-    let kept: Vec<(usize, usize)> = runs.filter_map(|run| Some((*run.first()?, *run.last()?))).collect();
-    let mut is_kept = vec![false; entries.len()];
-    for (first, last) in kept {
-        is_kept[first] = true;
-        if first != last {
-            entries[first].1 = core::mem::take(&mut entries[last].1);
+    let mut by_name: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for (at, (name, value)) in entries.into_iter().enumerate() {
+        match by_name.entry(name) {
+            Entry::Vacant(entry) => _ = entry.insert((at, value)),
+            Entry::Occupied(entry) => entry.into_mut().1 = value,
         }
     }
-    let mut is_kept = is_kept.into_iter();
-    entries.retain(|_| is_kept.next().unwrap_or(true));
-    entries
+    let mut kept: Vec<(usize, (String, String))> =
+        by_name.into_iter().map(|(name, (at, value))| (at, (name, value))).collect();
+    kept.sort_unstable_by_key(|(at, _)| *at);
+    kept.into_iter().map(|(_, entry)| entry).collect()
 }
 
 fn has_repeated(entries: &[(String, String)]) -> bool {
+    let mut names = entries.iter().map(|(name, _)| name);
     if entries.len() <= COMPARE_COUNT_MAX {
-        return entries
-            .iter()
-            .enumerate()
-            .any(|(index, (name, _))| entries[..index].iter().any(|(known, _)| known == name));
+        while let Some(name) = names.next() {
+            if names.clone().any(|other| other == name) {
+                return true;
+            }
+        }
+        return false;
     }
-    let mut names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    names.windows(2).any(|pair| pair[0] == pair[1])
+    let mut known = BTreeSet::new();
+    !names.all(|name| known.insert(name))
 }

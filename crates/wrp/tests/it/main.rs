@@ -12,6 +12,8 @@
 mod builders;
 mod hostile;
 mod json;
+mod laws;
+mod links;
 mod locators;
 mod page;
 mod properties;
