@@ -65,6 +65,8 @@ pub enum ErrorKind {
     OriginRefused,
     /// The peer asked for a WebSocket at a path that is not served, or the server said so.
     PathRefused,
+    /// The server leads to another address, see [`CarrierError::location`]. Redirects are not followed here.
+    Redirected,
     /// The peer sent a WebSocket text message; only binary ones carry bytes.
     TextMessage,
     /// A limit of this end was passed; the message names it.
@@ -108,6 +110,7 @@ struct Inner {
     address: Option<String>,
     cause: Cow<'static, str>,
     remedy: Cow<'static, str>,
+    location: Option<String>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -135,7 +138,8 @@ impl CarrierError {
     /// An error of `kind` while doing `action` (a verb: "connect to"), because of `cause`.
     pub fn new(kind: ErrorKind, action: impl Into<Cow<'static, str>>, cause: impl Into<Cow<'static, str>>) -> Self {
         let remedy = Cow::Borrowed(default_remedy(kind));
-        Self(Arc::new(Inner { kind, action: action.into(), address: None, cause: cause.into(), remedy, source: None }))
+        let (action, cause) = (action.into(), cause.into());
+        Self(Arc::new(Inner { kind, action, address: None, cause, remedy, location: None, source: None }))
     }
 
     /// The two ends speak different things.
@@ -162,6 +166,11 @@ impl CarrierError {
         self.change(|inner| inner.remedy = remedy.into())
     }
 
+    #[cfg(feature = "ws")]
+    pub(crate) fn leads_to(self, location: String) -> Self {
+        self.change(|inner| inner.location = Some(location))
+    }
+
     fn change(mut self, edit: impl FnOnce(&mut Inner)) -> Self {
         // An error is shared only after it is built, so the copy below is for completeness.
         if let Some(inner) = Arc::get_mut(&mut self.0) {
@@ -175,6 +184,7 @@ impl CarrierError {
             address: old.address.clone(),
             cause: old.cause.clone(),
             remedy: old.remedy.clone(),
+            location: old.location.clone(),
             source: old.source.clone(),
         };
         edit(&mut inner);
@@ -221,6 +231,11 @@ impl CarrierError {
     /// Why it failed.
     pub fn cause(&self) -> &str {
         &self.0.cause
+    }
+
+    /// The URL that a [`Redirected`](ErrorKind::Redirected) error leads to, as the peer wrote it.
+    pub fn location(&self) -> Option<&str> {
+        self.0.location.as_deref()
     }
 
     /// What to do next; empty where there is no good advice.

@@ -1,6 +1,7 @@
 //! Many streams at once.
 
 use crate::{DemuxLimits, Fill, HeaderError, Limits, PacketRef, Reassembler, Refused, TimerReason, Timing, is_ssp};
+use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use wirekit::{Deadline, Instant, Machine};
 use wrp::Message;
@@ -184,6 +185,18 @@ impl Demultiplexer {
         if let Some(stream) = self.streams.get_mut(key) {
             stream.consume(len);
         }
+    }
+
+    /// The octets that can be read of a stream now, without a copy where they came uncompressed. `None` where there are none:
+    /// [`fill`](Self::fill) says whether more will come.
+    pub fn take_chunk(&mut self, now: Instant, key: &StreamKey) -> Option<Bytes> {
+        self.now = self.now.max(now);
+        let stream = self.streams.get_mut(key)?;
+        let before_len = stream.kept_len();
+        let chunk = stream.take_chunk(self.now);
+        self.kept_len = self.kept_len - before_len + stream.kept_len();
+        let _readable_now = drain(stream);
+        chunk
     }
 
     /// Takes a stream out, to join it elsewhere, or because nobody wants it. Late packets of it are dropped for a while.

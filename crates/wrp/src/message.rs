@@ -84,6 +84,21 @@ impl Message {
         Builder::from_message(self)
     }
 
+    /// The reply to this request: of its type and transaction, back to where it came from, saying how it went.
+    //= WRP-N19
+    #[must_use]
+    pub fn reply(&self, status: i64) -> Builder {
+        let message = Self {
+            msg_type: self.msg_type,
+            source: self.dest.clone(),
+            dest: self.source.clone(),
+            transaction_uuid: self.transaction_uuid.clone(),
+            status: Some(status),
+            ..Self::default()
+        };
+        message.to_builder()
+    }
+
     /// True where this acknowledges a message that `source` sent, rather than being one: it is an event that says how the
     /// delivery went, back at where it came from.
     //= WRP-A1

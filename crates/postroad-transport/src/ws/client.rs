@@ -105,16 +105,20 @@ impl ClientConfig {
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let sent_origin = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("origin"));
+            let location = headers.get("Location").and_then(|location| location.to_str().ok());
             let kind = match status {
                 StatusCode::NOT_FOUND => ErrorKind::PathRefused,
                 StatusCode::FORBIDDEN if sent_origin => ErrorKind::OriginRefused,
+                status if status.is_redirection() && location.is_some() => ErrorKind::Redirected,
                 _ => ErrorKind::Handshake,
             };
             let error =
                 CarrierError::new(kind, ACTION, format!("server answered {status} instead of opening a WebSocket"));
             return Err(match (kind, status.as_u16()) {
-                (ErrorKind::Handshake, 300..=399) => {
-                    error.remedy_is("redirects are not followed: use the address it leads to")
+                (ErrorKind::Redirected, _) => {
+                    let location = location.unwrap_or_default();
+                    let remedy = format!("it leads to {}: use that address", printable(location));
+                    error.remedy_is(remedy).leads_to(location.to_owned())
                 }
                 (ErrorKind::Handshake, 401 | 403 | 407) => {
                     error.remedy_is("send the credentials that it wants as a header")

@@ -154,3 +154,26 @@ async fn the_judge_refuses_with_a_status_and_words_and_headers_are_kept_by_name(
     assert!(served.unwrap_err().to_string().contains("who is it?"));
     assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
 }
+
+#[tokio::test]
+async fn a_redirect_is_an_error_that_says_where_it_leads() {
+    for (answer, kind, location) in [
+        (
+            "307 Temporary Redirect\r\nLocation: https://b.example:1/c",
+            ErrorKind::Redirected,
+            Some("https://b.example:1/c"),
+        ),
+        ("302 Found", ErrorKind::Handshake, None),
+    ] {
+        let (near, mut far) = tokio::io::duplex(10_000);
+        let server = async move {
+            let _head = read_head(&mut far).await;
+            far.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.unwrap();
+            far
+        };
+        let config = ws::ClientConfig::new();
+        let (client, _far) = soon(async { tokio::join!(ws::handshake(near, "peer:1", &config), server) }).await;
+        let error = client.unwrap_err();
+        assert_eq!((error.kind(), error.location()), (kind, location), "{error}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Messages that are valid, or are not built.
 
-use wrp::{Crud, Event, Invalid, MessageType, Qos, Request};
+use wrp::{Crud, Event, Invalid, Message, MessageType, Qos, Request};
 
 //= WRP-W6, WRP-V1
 #[test]
@@ -37,4 +37,25 @@ fn builders_refuse_what_is_not() {
     assert!(matches!(Request::new("self:", "dns:x", "").build(), Err(Invalid::Missing { .. })));
     assert!(matches!(Event::new("nobody", "event:y").build(), Err(Invalid::Locator { .. })));
     assert!(matches!(Event::new("self:", "event:y").qos(Qos(100)).build(), Err(Invalid::Qos(100))));
+}
+
+//= WRP-N19
+#[test]
+fn a_reply_goes_back_with_the_transaction_and_says_how_it_went() {
+    for request in [
+        Request::new("dns:a.example", "mac:112233445566/config", "t-1").payload("get").build().unwrap(),
+        Crud::retrieve("dns:a.example", "mac:112233445566/config", "t-2").path("/x").build().unwrap(),
+    ] {
+        let reply = request.reply(200).payload("7").build().unwrap();
+        let wanted = Message {
+            msg_type: request.msg_type,
+            source: "mac:112233445566/config".to_owned(),
+            dest: "dns:a.example".to_owned(),
+            transaction_uuid: request.transaction_uuid.clone(),
+            status: Some(200),
+            payload: Some("7".into()),
+            ..Message::default()
+        };
+        assert_eq!(reply, wanted);
+    }
 }
