@@ -1,35 +1,30 @@
 //! Content of unknown length, both ways.
 
-use crate::connection::Connection;
-use crate::connection::framed::{Framed, Stream, body_arguments};
-use crate::convention::Tag;
+use crate::connection::{Connection, framed, linked};
 use crate::{Error, ErrorKind, Message};
 use bytes::{Bytes, BytesMut};
-use smp_framing::BodySender;
-
-/// Longer writes are handed on in pieces of this many octets, which bounds what waits between caller and carrier.
-const PIECE_LEN_MAX: usize = 64 * 1024;
 
 /// Sends content piece by piece. Dropping it before [`finish`](Self::finish) gives the body up, and the peer learns it.
 #[derive(Debug)]
 pub struct BodyWriter {
-    sender: BodySender,
-    content_index: u8,
-    connection: Framed,
+    way: Way,
+    connection: Connection,
+}
+
+#[derive(Debug)]
+enum Way {
+    Framed(framed::Writer),
+    /// On the heap, since it is much larger than the other.
+    Linked(Box<linked::Writer>),
 }
 
 impl BodyWriter {
-    pub(crate) async fn open(connection: &Framed, tag: Tag, head: Message) -> Result<Self, Error> {
-        let head = body_arguments(tag, head)?;
-        let failed = |error| connection.send_error(error);
-        let content_index = u8::try_from(head.len()).unwrap_or(u8::MAX);
-        let mut sender = connection.sender().open_body(content_index + 2).await.map_err(failed)?;
-        for (index, part) in (0..).zip(head) {
-            if !part.is_empty() {
-                sender.write(index, part).await.map_err(failed)?;
-            }
-        }
-        Ok(Self { sender, content_index, connection: connection.clone() })
+    pub(crate) const fn framed(connection: Connection, writer: framed::Writer) -> Self {
+        Self { way: Way::Framed(writer), connection }
+    }
+
+    pub(crate) const fn linked(connection: Connection, writer: Box<linked::Writer>) -> Self {
+        Self { way: Way::Linked(writer), connection }
     }
 
     /// Appends to the content. Waits while the peer takes nothing: that is the back-pressure. A write that is cancelled
@@ -38,20 +33,14 @@ impl BodyWriter {
     /// # Errors
     /// `Closed` and `Lost`.
     pub async fn write(&mut self, content: impl Into<Bytes>) -> Result<(), Error> {
-        let mut content = content.into();
-        while !content.is_empty() {
-            let piece = content.split_to(content.len().min(PIECE_LEN_MAX));
-            self.put(self.content_index, piece).await?;
+        match &mut self.way {
+            Way::Framed(writer) => writer.write(content.into()).await,
+            Way::Linked(writer) => writer.write(content.into()).await,
         }
-        Ok(())
     }
 
-    pub(crate) const fn connection(&self) -> &Framed {
+    pub(crate) const fn connection(&self) -> &Connection {
         &self.connection
-    }
-
-    async fn put(&mut self, index: u8, piece: Bytes) -> Result<(), Error> {
-        self.sender.write(index, piece).await.map_err(|error| self.connection.send_error(error))
     }
 
     /// Ends the body.
@@ -63,16 +52,31 @@ impl BodyWriter {
     }
 
     /// Ends the body with a trailer, for what is only known at the end, such as a checksum. At most 64 KiB unless the
-    /// receiver's limits say otherwise.
+    /// receiver's limits say otherwise; over `wrp` a line of text of at most 1,024 octets.
     ///
     /// # Errors
-    /// `Closed` and `Lost`.
-    pub async fn finish_with(mut self, trailer: impl Into<Bytes>) -> Result<(), Error> {
-        let trailer = trailer.into();
-        if !trailer.is_empty() {
-            self.put(self.content_index + 1, trailer).await?;
+    /// `Closed` and `Lost`; over `wrp` also `Unsupported`.
+    pub async fn finish_with(self, trailer: impl Into<Bytes>) -> Result<(), Error> {
+        match self.way {
+            Way::Framed(writer) => writer.finish(trailer.into()).await,
+            Way::Linked(writer) => writer.finish(trailer.into()).await,
         }
-        self.sender.finish().await.map_err(|error| self.connection.send_error(error))
+    }
+}
+
+/// Content as it comes, whichever protocol brings it.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Framed(framed::Stream),
+    Linked(linked::Stream),
+}
+
+impl Content {
+    pub(crate) const fn head(&self) -> &Message {
+        match self {
+            Self::Framed(stream) => &stream.head,
+            Self::Linked(stream) => &stream.head,
+        }
     }
 }
 
@@ -80,26 +84,26 @@ impl BodyWriter {
 /// memory however long it is; while it is not read, nothing else on the connection moves for long either.
 #[derive(Debug)]
 pub struct Body {
-    stream: Stream,
+    content: Content,
     /// Keeps the connection while the body is read.
-    connection: Framed,
+    connection: Connection,
 }
 
 impl Body {
-    pub(crate) fn new(connection: &Framed, stream: Stream) -> Self {
-        Self { stream, connection: connection.clone() }
+    pub(crate) const fn new(connection: Connection, content: Content) -> Self {
+        Self { content, connection }
     }
 
     /// The parts that came before the content.
     #[must_use]
     pub const fn head(&self) -> &Message {
-        &self.stream.head
+        self.content.head()
     }
 
     /// The connection it comes on.
     #[must_use]
     pub fn connection(&self) -> Connection {
-        (&self.connection).into()
+        self.connection.clone()
     }
 
     /// The next piece of content, never empty; `None` at the end. Cancel-safe.
@@ -107,13 +111,19 @@ impl Body {
     /// # Errors
     /// `Lost` where the connection ended before the body, `Peer` where its sender gave it up, `Protocol`.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        self.stream.next().await
+        match &mut self.content {
+            Content::Framed(stream) => stream.next().await,
+            Content::Linked(stream) => stream.next().await,
+        }
     }
 
     /// What the sender put behind the content; `None` until [`next`](Self::next) has returned `None`.
     #[must_use]
     pub fn trailer(&self) -> Option<&[u8]> {
-        self.stream.trailer()
+        match &self.content {
+            Content::Framed(stream) => stream.trailer(),
+            Content::Linked(stream) => stream.trailer(),
+        }
     }
 
     /// The rest of the content in one piece.

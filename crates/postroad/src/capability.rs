@@ -33,6 +33,7 @@ impl Capability {
         match url.protocol() {
             Protocol::Smp => self.missing_in_smp(url.options().mode),
             Protocol::Smp121 => self.missing_in_smp121(),
+            Protocol::Wrp => self.missing_in_wrp(),
         }
     }
 
@@ -46,6 +47,13 @@ impl Capability {
                 "npm peers of the 1.1 generation take no frames, and bodies and files are made of frames",
                 "leave mode= out where the peer is no npm program, or send messages that fit one unit",
             )),
+            _ => None,
+        }
+    }
+
+    const fn missing_in_wrp(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Parts => Some(("a WRP message has one payload", "join the parts into one, or put some into headers")),
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! URLs to carriers: the only place that knows which crate moves the bytes.
 
+mod device;
+
 use crate::options::{ConnectOptions, Identity, ListenOptions, config, read_pem};
 use crate::url::{Address, Stack, Transport, Url, UrlOptions};
 use crate::{Error, ErrorKind};
@@ -35,12 +37,12 @@ pub(crate) async fn open(url: &Url, options: &ConnectOptions) -> Result<Carrier,
             client.connect(&address, &tcp).await.map(Carrier::from).map_err(failed)
         }
         (Transport::Ws, Address::Network { path, .. }) => {
-            let ws = ws_client(url.options(), path, handshake_timeout);
+            let ws = ws_client(url, path, options).await?;
             ws::connect(&address, &ws, &tcp).await.map(Carrier::from).map_err(failed)
         }
         (Transport::Wss, Address::Network { path, .. }) => {
             let client = tls_client(url.options(), options, handshake_timeout, failed).await?;
-            let ws = ws_client(url.options(), path, handshake_timeout);
+            let ws = ws_client(url, path, options).await?;
             ws::connect_tls(&address, &ws, &client, &tcp).await.map(Carrier::from).map_err(failed)
         }
         _ => tcp::connect(&address, &tcp).await.map(Carrier::from).map_err(failed),
@@ -63,12 +65,12 @@ pub(crate) async fn bind(url: &Url, options: &ListenOptions) -> Result<(CarrierL
             CarrierListener::Tls(tcp().await?, server)
         }
         (Transport::Ws, Address::Network { path, .. }) => {
-            let server = ws_server(url.options(), path, options).build().map_err(failed)?;
+            let server = ws_server(url, path, options).await?.build().map_err(failed)?;
             CarrierListener::Ws(tcp().await?, server)
         }
         (Transport::Wss, Address::Network { path, .. }) => {
             let tls = tls_server(url, options, failed).await?;
-            let ws = ws_server(url.options(), path, options).build().map_err(failed)?;
+            let ws = ws_server(url, path, options).await?.build().map_err(failed)?;
             CarrierListener::Wss(tcp().await?, tls, ws)
         }
         _ => CarrierListener::Tcp(tcp().await?),
@@ -152,20 +154,24 @@ async fn tls_server(
     server.build().map_err(failed)
 }
 
-fn ws_client(options: &UrlOptions, path: &str, handshake_timeout: Duration) -> ws::ClientConfig {
-    let limits = ws::Limits::default().with_handshake_timeout(handshake_timeout);
-    let client = ws::ClientConfig::new().with_path(path).with_limits(limits);
-    match &options.origin {
-        Some(origin) => client.with_header("Origin", origin),
-        None => client,
+async fn ws_client(url: &Url, path: &str, options: &ConnectOptions) -> Result<ws::ClientConfig, Error> {
+    let limits = ws::Limits::default().with_handshake_timeout(options.limits.handshake_timeout);
+    let mut client = ws::ClientConfig::new().with_path(path).with_limits(device::limits(url, limits));
+    if let Some(origin) = &url.options().origin {
+        client = client.with_header("Origin", origin);
     }
+    for (name, value) in &options.headers {
+        client = client.with_header(name, value);
+    }
+    device::client(client, url, options).await
 }
 
-fn ws_server(url_options: &UrlOptions, path: &str, options: &ListenOptions) -> ws::ServerConfig {
+async fn ws_server(url: &Url, path: &str, options: &ListenOptions) -> Result<ws::ServerConfig, Error> {
     let limits = ws::Limits::default().with_handshake_timeout(options.limits.handshake_timeout);
-    let server = ws::ServerConfig::new().with_path(path).with_limits(limits);
-    match &url_options.origin {
+    let server = ws::ServerConfig::new().with_path(path).with_limits(device::limits(url, limits));
+    let server = match &url.options().origin {
         Some(origin) => server.with_allowed_origins([origin.clone()]),
         None => server,
-    }
+    };
+    device::server(server, url, path, options).await
 }

@@ -1,7 +1,7 @@
 //! Connecting.
 
 use crate::connection::framed::Framed;
-use crate::connection::mailslot;
+use crate::connection::{linked, mailslot};
 use crate::options::{self, ConnectOptions};
 use crate::url::Protocol;
 use crate::{Connection, Error, ErrorKind, Url, carrier};
@@ -56,16 +56,28 @@ async fn open(url: Url, options: ConnectOptions) -> Result<Connection, Error> {
     }
     let limits = options::limits(&url, options.limits);
     // Settings are checked before anything is opened.
-    options::smp_config(&url)?;
-    let opening = carrier::open(&url, &options);
-    let carrier = match options::connect_timeout(&url, &options) {
-        None => opening.await?,
-        Some(timeout) => tokio::time::timeout(timeout, opening).await.unwrap_or_else(|_| {
-            let what = format!("could not connect to {url}");
-            Err(Error::new(ErrorKind::Timeout, what, format!("it took longer than {timeout:?}"))
-                .with_remedy("see whether the host is up, or give it more time with `connect_timeout=`"))
-        })?,
-    };
+    if url.stack().has(Protocol::Smp) {
+        options::smp_config(&url)?;
+    }
+    if url.protocol() == Protocol::Wrp {
+        let opening = Box::pin(linked::connect(url.clone(), &options));
+        return in_time(&url, &options, opening).await.map(|linked| (&linked).into());
+    }
+    let carrier = in_time(&url, &options, carrier::open(&url, &options)).await?;
     let request_timeout = options::request_timeout(&url, options.request_timeout);
     Framed::start(carrier, url, limits, request_timeout, None).map(|framed| (&framed).into())
+}
+
+/// What `opening` comes to, where it does within the time that options and URL give it.
+pub(crate) async fn in_time<T>(
+    url: &Url,
+    options: &ConnectOptions,
+    opening: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let Some(timeout) = options::connect_timeout(url, options) else { return opening.await };
+    tokio::time::timeout(timeout, opening).await.unwrap_or_else(|_| {
+        let what = format!("could not connect to {url}");
+        Err(Error::new(ErrorKind::Timeout, what, format!("it took longer than {timeout:?}"))
+            .with_remedy("see whether the host is up, or give it more time with `connect_timeout=`"))
+    })
 }

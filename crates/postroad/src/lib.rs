@@ -29,6 +29,8 @@ pub use message::Message;
 pub use options::{ConnectOptions, Limits, ListenOptions, MAX_MESSAGE_SIZE_DEFAULT, MAX_SIZE_DEFAULT};
 pub use request::{Reply, Request, RequestWriter};
 pub use url::{Url, UrlError};
+/// WRP messages themselves, for [`Connection::send_wrp`] and [`Message::as_wrp`].
+pub use wrp;
 
 /// A development CA and certificates of one's own.
 #[cfg(feature = "dev-certs")]

@@ -1,7 +1,7 @@
 //! Listening.
 
 use crate::connection::framed::Framed;
-use crate::connection::mailslot;
+use crate::connection::{linked, mailslot};
 use crate::options::{self, ListenOptions};
 use crate::url::Protocol;
 use crate::{Connection, Error, ErrorKind, Url, carrier};
@@ -81,7 +81,12 @@ async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
         let kind = Kind::Mailslot { connection: Some((&slot).into()), end: slot.end() };
         return Ok(Listener { url, kind });
     }
-    options::smp_config(&url)?;
+    if url.options().reconnect.is_some() {
+        return Err(options::config("`reconnect=` is for clients", "leave it out"));
+    }
+    if url.stack().has(Protocol::Smp) {
+        options::smp_config(&url)?;
+    }
     let (listener, url) = carrier::bind(&url, &options).await?;
     let (ready_sender, ready) = mpsc::channel(READY_COUNT_MAX);
     let failed_count = Arc::new(AtomicU64::new(0));
@@ -89,7 +94,7 @@ async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
         listener,
         url: url.clone(),
         places: Arc::new(Semaphore::new(options.connections_max)),
-        options,
+        options: Arc::new(options),
         ready: ready_sender,
         failed_count: Arc::clone(&failed_count),
     };
@@ -143,7 +148,7 @@ impl Listener {
 struct Acceptor {
     listener: CarrierListener,
     url: Url,
-    options: ListenOptions,
+    options: Arc<ListenOptions>,
     places: Arc<Semaphore>,
     ready: mpsc::Sender<Result<Connection, Error>>,
     failed_count: Arc<AtomicU64>,
@@ -175,16 +180,22 @@ impl Acceptor {
 
     fn handshake(&self, pending: Pending, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
         let (url, ready, failed_count) = (self.url.clone(), self.ready.clone(), Arc::clone(&self.failed_count));
+        let options = Arc::clone(&self.options);
         let limits = options::limits(&url, self.options.limits);
         let request_timeout = options::request_timeout(&url, self.options.request_timeout);
         async move {
-            let connection = match pending.handshake().await {
-                Ok(carrier) => Framed::start(carrier, url, limits, request_timeout, Some(place)),
+            let connection: Result<Connection, Error> = match pending.handshake().await {
+                Ok(carrier) if url.protocol() == Protocol::Wrp => {
+                    linked::accept(carrier, url, &options, place).await.map(|linked| (&linked).into())
+                }
+                Ok(carrier) => {
+                    Framed::start(carrier, url, limits, request_timeout, Some(place)).map(|framed| (&framed).into())
+                }
                 Err(error) => Err(Error::carrier("a peer did not get in", error)),
             };
             match connection {
-                Ok(framed) => {
-                    let _nobody_accepts = ready.send(Ok((&framed).into())).await;
+                Ok(connection) => {
+                    let _nobody_accepts = ready.send(Ok(connection)).await;
                 }
                 Err(error) => {
                     failed_count.fetch_add(1, Ordering::Relaxed);

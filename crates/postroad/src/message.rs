@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use core::fmt;
+use std::sync::Arc;
 
 /// A message: byte strings in order, each of which may be empty, and headers.
 ///
@@ -14,19 +15,33 @@ use core::fmt;
 /// ```
 ///
 /// What a stack can carry differs: over `smp` a message has at most 15 parts (14 in a request or reply) and no
-/// headers, over `smp121` it has one part and no headers. Sending what cannot be carried is an error of kind [`Unsupported`](crate::ErrorKind::Unsupported), and
+/// headers, over `smp121` it has one part and no headers, over `wrp` one part and headers of text. Sending what cannot be carried is an error of kind [`Unsupported`](crate::ErrorKind::Unsupported), and
 /// [`ConnectOptions::require`](crate::ConnectOptions::require) says so before anything is sent.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Message {
     parts: Vec<Bytes>,
     headers: Vec<(String, Bytes)>,
+    /// What it came in, over `wrp`.
+    wrp: Origin,
 }
+
+/// Where a message comes from is no part of what it is.
+#[derive(Clone, Default)]
+struct Origin(Option<Arc<wrp::Message>>);
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Origin {}
 
 impl Message {
     /// A message without parts.
     #[must_use]
     pub const fn new() -> Self {
-        Self { parts: Vec::new(), headers: Vec::new() }
+        Self { parts: Vec::new(), headers: Vec::new(), wrp: Origin(None) }
     }
 
     /// The same message with one part more.
@@ -79,6 +94,18 @@ impl Message {
         self.parts.iter().map(Bytes::len).sum()
     }
 
+    /// The WRP message that it came in, over `wrp`: source, destination, content type, metadata and all else that it said. Not
+    /// looked at when the message is sent, or compared with another one.
+    #[must_use]
+    pub fn as_wrp(&self) -> Option<&wrp::Message> {
+        self.wrp.0.as_deref()
+    }
+
+    pub(crate) fn with_wrp(mut self, origin: Arc<wrp::Message>) -> Self {
+        self.wrp = Origin(Some(origin));
+        self
+    }
+
     /// The parts by value.
     #[must_use]
     pub fn into_parts(self) -> Vec<Bytes> {
@@ -96,7 +123,7 @@ impl fmt::Debug for Message {
 
 impl From<Vec<Bytes>> for Message {
     fn from(parts: Vec<Bytes>) -> Self {
-        Self { parts, headers: Vec::new() }
+        Self { parts, ..Self::new() }
     }
 }
 

@@ -91,6 +91,16 @@ impl core::fmt::Debug for Identity {
     }
 }
 
+/// What lets a device in. Shows nothing of itself.
+#[derive(Clone)]
+pub(crate) struct Token(pub(crate) String);
+
+impl core::fmt::Debug for Token {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Token")
+    }
+}
+
 /// How to connect.
 ///
 /// What the URL says goes before what is set here.
@@ -102,6 +112,8 @@ pub struct ConnectOptions {
     pub(crate) required: Vec<Capability>,
     pub(crate) ca: Option<Vec<u8>>,
     pub(crate) identity: Option<Identity>,
+    pub(crate) token: Option<Token>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Default for ConnectOptions {
@@ -113,6 +125,8 @@ impl Default for ConnectOptions {
             required: Vec::new(),
             ca: None,
             identity: None,
+            token: None,
+            headers: Vec::new(),
         }
     }
 }
@@ -167,6 +181,22 @@ impl ConnectOptions {
         self
     }
 
+    /// Shows this bearer token to servers of devices (`wrp` on a WebSocket); `token=` in the URL goes before it, and is read
+    /// anew each time.
+    #[must_use]
+    pub fn with_bearer_token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(Token(token.into()));
+        self
+    }
+
+    /// Sends one more header with the request for a WebSocket, as `X-Webpa-Convey` of devices
+    /// ([`wrp::link::convey`](wrp::link::convey) writes its value). Other carriers have no headers.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
     pub(crate) fn check(&self, url: &Url) -> Result<(), Error> {
         self.limits.check()?;
         for capability in &self.required {
@@ -189,6 +219,7 @@ pub struct ListenOptions {
     pub(crate) connections_max: usize,
     pub(crate) identity: Option<Identity>,
     pub(crate) client_ca: Option<Vec<u8>>,
+    pub(crate) tokens: Vec<Token>,
 }
 
 impl Default for ListenOptions {
@@ -199,6 +230,7 @@ impl Default for ListenOptions {
             connections_max: 10_000,
             identity: None,
             client_ca: None,
+            tokens: Vec::new(),
         }
     }
 }
@@ -245,6 +277,14 @@ impl ListenOptions {
         self
     }
 
+    /// Lets devices in (`wrp` on a WebSocket) that show one of these bearer tokens; `token=` in the URL goes before them.
+    /// Default: none, and everybody is let in.
+    #[must_use]
+    pub fn with_bearer_tokens<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
+        self.tokens = tokens.into_iter().map(|token| Token(token.into())).collect();
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.connections_max == 0 || self.connections_max > tokio::sync::Semaphore::MAX_PERMITS {
             return Err(config(format!("connections_max is {}", self.connections_max), "give at least 1"));
@@ -255,12 +295,15 @@ impl ListenOptions {
 
 /// What a PEM file holds.
 pub(crate) async fn read_pem(option: &str, path: &Path) -> Result<Vec<u8>, Error> {
+    read_file(option, path, "give the path of a PEM file; `postroad cert` makes such files for development").await
+}
+
+/// What the file of an option holds.
+pub(crate) async fn read_file(option: &str, path: &Path, remedy: &str) -> Result<Vec<u8>, Error> {
     tokio::fs::read(path).await.map_err(|error| {
         let what =
             format!("could not read `{}`, the file of `{option}=`", crate::escape::text(&path.to_string_lossy()));
-        Error::new(ErrorKind::Config, what, error.to_string())
-            .with_remedy("give the path of a PEM file; `postroad cert` makes such files for development")
-            .with_source(error)
+        Error::new(ErrorKind::Config, what, error.to_string()).with_remedy(remedy).with_source(error)
     })
 }
 

@@ -2,8 +2,10 @@
 
 use crate::body::{Body, BodyWriter};
 use crate::connection::Connection;
-use crate::connection::framed::{Answer, Framed, Place, RawReply};
+use crate::connection::framed::Framed;
+use crate::connection::linked::LinkedRequest;
 use crate::connection::mailslot::Asked;
+use crate::connection::pending::{Answer, Place, RawReply};
 use crate::convention::{Form, Tag};
 use crate::{Error, Message};
 use bytes::Bytes;
@@ -20,8 +22,9 @@ pub struct Request {
 #[derive(Debug)]
 enum Way {
     Framed(FramedRequest),
-    /// On the heap, since it is much larger than the other.
+    /// On the heap, since it is much larger than the first.
     Mailslot(Box<Asked>),
+    Linked(Box<LinkedRequest>),
 }
 
 /// A request of the convention.
@@ -42,6 +45,10 @@ impl Request {
         Self { message, way: Way::Mailslot(asked) }
     }
 
+    pub(crate) const fn linked(message: Message, request: Box<LinkedRequest>) -> Self {
+        Self { message, way: Way::Linked(request) }
+    }
+
     /// What was asked; of a request with a body, its head.
     #[must_use]
     pub const fn message(&self) -> &Message {
@@ -54,6 +61,7 @@ impl Request {
         match &self.way {
             Way::Framed(request) => (&request.connection).into(),
             Way::Mailslot(asked) => asked.connection(),
+            Way::Linked(request) => request.connection(),
         }
     }
 
@@ -63,6 +71,7 @@ impl Request {
         match &self.way {
             Way::Framed(request) => request.connection.peer().to_owned(),
             Way::Mailslot(asked) => asked.peer(),
+            Way::Linked(request) => request.peer(),
         }
     }
 
@@ -75,6 +84,7 @@ impl Request {
         match self.way {
             Way::Framed(request) => request.answer(Form::Whole, message.into()).await,
             Way::Mailslot(asked) => asked.reply(message.into()),
+            Way::Linked(request) => request.reply(message.into()).await,
         }
     }
 
@@ -88,6 +98,7 @@ impl Request {
         match self.way {
             Way::Framed(request) => request.answer(Form::Error, Message::from(why.into())).await,
             Way::Mailslot(asked) => asked.refuse(&why.into()),
+            Way::Linked(request) => request.refuse(&why.into()).await,
         }
     }
 
@@ -96,14 +107,20 @@ impl Request {
     /// # Errors
     /// As [`Connection::open_body`]. The peer is told that there is no reply.
     pub async fn reply_body(self, head: impl Into<Message>) -> Result<BodyWriter, Error> {
+        self.reply_body_of(head.into(), None).await
+    }
+
+    /// [`reply_body`](Self::reply_body) of this length, as far as is known.
+    pub(crate) async fn reply_body_of(self, head: Message, len: Option<u64>) -> Result<BodyWriter, Error> {
         match self.way {
             Way::Framed(mut request) => {
                 let tag = Tag::Reply { id: request.id, form: Form::Body };
-                let body = BodyWriter::open(&request.connection, tag, head.into()).await?;
+                let body = request.connection.open_writer(tag, head).await?;
                 request.is_answered = true;
                 Ok(body)
             }
             Way::Mailslot(asked) => Err(asked.no_bodies()),
+            Way::Linked(request) => request.reply_body(head, len).await,
         }
     }
 
@@ -111,7 +128,7 @@ impl Request {
     pub(crate) fn into_asked(self) -> Result<(Message, Box<Asked>), Self> {
         match self {
             Self { message, way: Way::Mailslot(asked) } => Ok((message, asked)),
-            framed => Err(framed),
+            other => Err(other),
         }
     }
 }
@@ -152,10 +169,10 @@ pub enum Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(raw: RawReply, connection: &Framed) -> Self {
+    pub(crate) fn new(raw: RawReply, connection: &Connection) -> Self {
         match raw {
             RawReply::Message(message) => Self::Message(message),
-            RawReply::Body(stream) => Self::Body(Body::new(connection, stream)),
+            RawReply::Body(content) => Self::Body(Body::new(connection.clone(), content)),
         }
     }
 

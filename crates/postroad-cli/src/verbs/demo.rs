@@ -177,13 +177,15 @@ async fn play(stack: &str, stage: &Stage, original: &FileMark) -> Result<(Eviden
     let words = |error: Error| error.to_string();
     let shown = |failure: Failure| failure.to_string();
     let name = stack.replace('+', "-");
-    let authority = match stack {
-        "smp+unix" => stage.folder.path().join("demo.sock").to_string_lossy().into_owned(),
-        "smp+mem" => format!("demo-{}", std::process::id()),
-        "smp+ws" | "smp+wss" => "localhost:0/demo".to_owned(),
-        "smp121" => format!("{}/demo", raw::address()),
-        "smp121+udp" => "127.0.0.1:0/demo".to_owned(),
-        "smp121+mem" => format!("demo-{}/demo", std::process::id()),
+    let authority = match (stack, stack.rsplit('+').next().unwrap_or_default()) {
+        ("smp121", _) => format!("{}/demo", raw::address()),
+        (_, "udp") => "127.0.0.1:0/demo".to_owned(),
+        ("smp121+mem", _) => format!("demo-{}/demo", std::process::id()),
+        (_, "unix") => stage.folder.path().join(format!("{name}.sock")).to_string_lossy().into_owned(),
+        (_, "mem") => format!("demo-{}-{name}", std::process::id()),
+        // Devices have a path of their own.
+        ("wrp+ws" | "wrp+wss", _) => "localhost:0".to_owned(),
+        (_, "ws" | "wss") => "localhost:0/demo".to_owned(),
         _ => "localhost:0".to_owned(),
     };
     let identity = stage.ca.issue_server(&["localhost", "127.0.0.1", "::1"]).map_err(|error| error.to_string())?;
@@ -336,7 +338,7 @@ fn show(rows: &[Row], original: &FileMark, talk: &Talk) -> Result<(), Failure> {
         return show_json(rows, original);
     }
     data_line(&format!(
-        "{:<10} {:>9} {:>11} {:>8} {:>12}  result",
+        "{:<12} {:>9} {:>11} {:>8} {:>12}  result",
         "stack", "messages", "bytes", "time", "throughput"
     ))?;
     for row in rows {
@@ -348,7 +350,7 @@ fn show(rows: &[Row], original: &FileMark, talk: &Talk) -> Result<(), Failure> {
         };
         let way = row.way.map_or_else(String::new, |way| format!(", {way}"));
         data_line(&format!(
-            "{:<10} {:>9} {:>11} {:>7.2}s {:>7.1} MiB/s  {result}{way}",
+            "{:<12} {:>9} {:>11} {:>7.2}s {:>7.1} MiB/s  {result}{way}",
             row.stack,
             row.messages,
             human_octets(row.octets),

@@ -1,13 +1,16 @@
 //! One end of a connection: send, request, receive, close. Which protocol is below is decided here and nowhere else.
 
 pub(crate) mod framed;
+pub(crate) mod linked;
 pub(crate) mod mailslot;
+pub(crate) mod pending;
 
 use crate::body::{Body, BodyWriter};
 use crate::request::{Reply, Request, RequestWriter};
 use crate::url::Url;
-use crate::{Capability, Error, Message};
+use crate::{Capability, Error, ErrorKind, Message};
 use framed::Framed;
+use linked::Linked;
 use mailslot::Slot;
 use std::time::Duration;
 
@@ -31,13 +34,15 @@ pub struct Connection {
     pub(crate) kind: Kind,
 }
 
-/// The two kinds there are.
+/// The kinds there are.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     /// A byte stream with units on it.
     Framed(Framed),
     /// A mailslot, of this end or of another.
     Mailslot(Slot),
+    /// A link of WRP.
+    Linked(Linked),
 }
 
 /// What came in.
@@ -63,7 +68,7 @@ pub enum Incoming {
     },
     /// A unit with a code of the application's own.
     Custom {
-        /// The code, 13 to 15 over `smp`.
+        /// The code, 13 to 15 over `smp`; over `wrp` the type of a message that is neither an event nor a request.
         code: u8,
         /// Its arguments.
         message: Message,
@@ -91,6 +96,7 @@ impl Connection {
         match &self.kind {
             Kind::Framed(framed) => framed.url(),
             Kind::Mailslot(slot) => slot.url(),
+            Kind::Linked(linked) => linked.url(),
         }
     }
 
@@ -101,6 +107,7 @@ impl Connection {
         match &self.kind {
             Kind::Framed(framed) => framed.peer(),
             Kind::Mailslot(slot) => slot.peer(),
+            Kind::Linked(linked) => linked.peer(),
         }
     }
 
@@ -116,6 +123,7 @@ impl Connection {
         match &self.kind {
             Kind::Framed(framed) => framed.statistics(),
             Kind::Mailslot(slot) => slot.statistics(),
+            Kind::Linked(linked) => linked.statistics(),
         }
     }
 
@@ -132,6 +140,7 @@ impl Connection {
         match &self.kind {
             Kind::Framed(framed) => framed.send(message.into()).await,
             Kind::Mailslot(slot) => slot.send(message.into()).await,
+            Kind::Linked(linked) => linked.send(message.into()).await,
         }
     }
 
@@ -143,11 +152,7 @@ impl Connection {
     /// not; `Limit` where the reply is longer than [`Limits::message_len_max`](crate::Limits::message_len_max). Over
     /// `smp121` a request that timed out may have been served, and one that is cancelled goes on all the same.
     pub async fn request(&self, message: impl Into<Message>) -> Result<Message, Error> {
-        let timeout = match &self.kind {
-            Kind::Framed(framed) => framed.request_timeout(),
-            Kind::Mailslot(slot) => slot.request_timeout(),
-        };
-        self.request_within(message, timeout).await
+        self.request_within(message, self.request_timeout()).await
     }
 
     /// [`request`](Self::request) with a time-out of its own.
@@ -158,6 +163,7 @@ impl Connection {
         match &self.kind {
             Kind::Framed(framed) => framed.request_within(message.into(), timeout).await,
             Kind::Mailslot(slot) => slot.request_within(message.into(), timeout).await,
+            Kind::Linked(linked) => linked.request_within(message.into(), timeout).await,
         }
     }
 
@@ -170,6 +176,7 @@ impl Connection {
         match &self.kind {
             Kind::Framed(framed) => framed.request_streaming(message.into()).await,
             Kind::Mailslot(_) => self.request(message).await.map(Reply::Message),
+            Kind::Linked(linked) => linked.request_streaming(message.into()).await,
         }
     }
 
@@ -178,9 +185,15 @@ impl Connection {
     /// # Errors
     /// As [`open_body`](Self::open_body).
     pub async fn open_request(&self, head: impl Into<Message>) -> Result<RequestWriter, Error> {
+        self.open_request_of(head.into(), None).await
+    }
+
+    /// [`open_request`](Self::open_request) with content of this length, as far as is known.
+    pub(crate) async fn open_request_of(&self, head: Message, len: Option<u64>) -> Result<RequestWriter, Error> {
         match &self.kind {
-            Kind::Framed(framed) => framed.open_request(head.into()).await,
+            Kind::Framed(framed) => framed.open_request(head).await,
             Kind::Mailslot(slot) => Err(slot.no_bodies()),
+            Kind::Linked(linked) => linked.open_request(head, len).await,
         }
     }
 
@@ -190,8 +203,39 @@ impl Connection {
     /// As [`send`](Self::send), and `Limit` where too many are open already. `Unsupported` over `smp121`.
     pub async fn open_body(&self, head: impl Into<Message>) -> Result<BodyWriter, Error> {
         match &self.kind {
-            Kind::Framed(framed) => BodyWriter::open(framed, crate::convention::Tag::Body, head.into()).await,
+            Kind::Framed(framed) => framed.open_writer(crate::convention::Tag::Body, head.into()).await,
             Kind::Mailslot(slot) => Err(slot.no_bodies()),
+            Kind::Linked(linked) => linked.open_body(head.into()).await,
+        }
+    }
+
+    /// Sends a WRP message as it is; source and destination are filled in where they are empty. Only over `wrp`.
+    ///
+    /// # Errors
+    /// `Unsupported` over other protocols and for a message that is not valid, `Limit` for one that is too long, `Closed` and
+    /// `Lost`.
+    pub async fn send_wrp(&self, message: wrp::Message) -> Result<(), Error> {
+        self.linked()?.send_wrp(message).await
+    }
+
+    /// Sends a WRP request, of type 3 or 5 to 8, and waits for its reply: [`Message::as_wrp`] of it has all fields. Source and
+    /// destination are filled in where they are empty, the transaction always. Only over `wrp`.
+    ///
+    /// # Errors
+    /// As [`send_wrp`](Self::send_wrp) and [`request`](Self::request).
+    pub async fn request_wrp(&self, request: wrp::Message) -> Result<Message, Error> {
+        let linked = self.linked()?;
+        linked.request_wrp_within(request, linked.request_timeout()).await
+    }
+
+    fn linked(&self) -> Result<&Linked, Error> {
+        match &self.kind {
+            Kind::Linked(linked) => Ok(linked),
+            _ => {
+                let what = format!("could not send a WRP message to {}", self.peer());
+                let why = format!("{} carries none", self.url().stack());
+                Err(Error::new(ErrorKind::Unsupported, what, why).with_remedy("use a URL that begins with `wrp+`"))
+            }
         }
     }
 
@@ -208,6 +252,7 @@ impl Connection {
         match &self.kind {
             Kind::Framed(framed) => framed.receive().await,
             Kind::Mailslot(slot) => slot.receive().await,
+            Kind::Linked(linked) => linked.receive().await,
         }
     }
 
@@ -220,6 +265,7 @@ impl Connection {
             Kind::Framed(framed) => framed.flush().await,
             // An exchange is awaited by whoever began it.
             Kind::Mailslot(_) => Ok(()),
+            Kind::Linked(linked) => linked.flush().await,
         }
     }
 
@@ -236,6 +282,7 @@ impl Connection {
         match &self.kind {
             Kind::Framed(framed) => framed.close().await,
             Kind::Mailslot(slot) => slot.close().await,
+            Kind::Linked(linked) => linked.close().await,
         }
     }
 
@@ -244,6 +291,42 @@ impl Connection {
         match &self.kind {
             Kind::Framed(framed) => framed.closed().await,
             Kind::Mailslot(slot) => slot.closed().await,
+            Kind::Linked(linked) => linked.closed().await,
+        }
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        match &self.kind {
+            Kind::Framed(framed) => framed.request_timeout(),
+            Kind::Mailslot(slot) => slot.request_timeout(),
+            Kind::Linked(linked) => linked.request_timeout(),
+        }
+    }
+
+    /// The longest message that is put together.
+    pub(crate) fn message_len_max(&self) -> usize {
+        match &self.kind {
+            Kind::Framed(framed) => framed.message_len_max(),
+            Kind::Mailslot(_) => usize::MAX,
+            Kind::Linked(linked) => linked.message_len_max(),
+        }
+    }
+
+    /// Why nothing can be asked of it any more.
+    pub(crate) fn end_error(&self) -> Error {
+        match &self.kind {
+            Kind::Framed(framed) => framed.end_error(),
+            Kind::Mailslot(slot) => slot.end_error(),
+            Kind::Linked(linked) => linked.end_error(),
+        }
+    }
+
+    /// Why no reply came in time, as far as this end can tell.
+    pub(crate) fn no_reply(&self, timeout: Duration) -> Error {
+        match &self.kind {
+            Kind::Framed(framed) => framed.no_reply(timeout),
+            Kind::Mailslot(slot) => slot.end_error(),
+            Kind::Linked(linked) => linked.no_reply(timeout),
         }
     }
 }

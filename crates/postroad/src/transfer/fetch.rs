@@ -48,7 +48,7 @@ pub async fn offer_file(request: Request, path: &Path, name: &str) -> Result<Tra
             return Err(error);
         }
     };
-    let mut body = request.reply_body(file.header()).await?;
+    let mut body = request.reply_body_of(file.header(), Some(file.len)).await?;
     while let Some(chunk) = file.next(&mut |_| {}).await? {
         body.write(chunk).await?;
     }

@@ -3,7 +3,7 @@
 use super::arriving::Arriving;
 use super::header::Header;
 use super::steps::Step;
-use super::store::check_stored;
+use super::store::{check_stored, stored_of};
 use super::{Existing, Outgoing, Progress, Transfer};
 use crate::connection::mailslot::Slot;
 use crate::{Error, ErrorKind};
@@ -119,8 +119,7 @@ pub(super) async fn send_file(
     }
     let sent = file.finish();
     let stored = ask(slot, &Step::End { transfer, sha256: sent.sha256.clone() }).await?;
-    let stored = (stored.get("sha256").and_then(Value::as_str), stored.get("len").and_then(Value::as_u64));
-    check_stored(sent, stored, slot.peer())
+    check_stored(sent, stored_of(&stored), slot.peer())
 }
 
 pub(super) async fn fetch_file(

@@ -267,7 +267,8 @@ fn finish_out(file: Outgoing, sha256: &str) -> Result<(Bytes, Answered), Error> 
     Ok((outcome(&given), Answered::GaveOut(given)))
 }
 
-fn outcome(transfer: &Transfer) -> Bytes {
+/// What became of a file, as JSON.
+pub(super) fn outcome(transfer: &Transfer) -> Bytes {
     json!({"sha256": transfer.sha256, "len": transfer.len}).to_string().into()
 }
 

@@ -2,10 +2,10 @@
 
 use super::arriving::receive_into;
 use super::header::Header;
-use super::steps::{Step, Transfers};
+use super::steps::{Step, Transfers, outcome};
 use super::{Existing, FileRequest, Outgoing, Progress, Transfer, file_request, name, offer_file, slots};
 use crate::connection::Kind;
-use crate::{Body, Connection, Error, ErrorKind, Message, Request};
+use crate::{Body, Capability, Connection, Error, ErrorKind, Message, Request};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -27,14 +27,23 @@ pub async fn send_file(
     if let Kind::Mailslot(slot) = &connection.kind {
         return slots::send_file(slot, file, progress).await;
     }
-    let mut upload = connection.open_request(file.header()).await?;
+    let mut upload = connection.open_request_of(file.header(), Some(file.len)).await?;
     while let Some(chunk) = file.next(progress).await? {
         upload.write(chunk).await?;
     }
     let transfer = file.finish();
     let reply = upload.finish(transfer.sha256.clone()).await?;
-    let stored = (reply.text(0), reply.text(1).and_then(|len| len.parse().ok()));
-    check_stored(transfer, stored, connection.peer())
+    if connection.can(Capability::Parts) {
+        let stored = (reply.text(0), reply.text(1).and_then(|len| len.parse().ok()));
+        return check_stored(transfer, stored, connection.peer());
+    }
+    let outcome: Value = reply.text(0).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    check_stored(transfer, stored_of(&outcome), connection.peer())
+}
+
+/// SHA-256 and length of what the peer has, where it says so as JSON.
+pub(super) fn stored_of(outcome: &Value) -> (Option<&str>, Option<u64>) {
+    (outcome.get("sha256").and_then(Value::as_str), outcome.get("len").and_then(Value::as_u64))
 }
 
 /// The transfer, where the peer has what was sent.
@@ -120,7 +129,11 @@ impl Store {
         };
         match received {
             Ok(transfer) => {
-                let reply = Message::from(transfer.sha256.clone()).with_part(transfer.len.to_string());
+                let reply = if request.connection().can(Capability::Parts) {
+                    Message::from(transfer.sha256.clone()).with_part(transfer.len.to_string())
+                } else {
+                    Message::from(outcome(&transfer))
+                };
                 request.reply(reply).await?;
                 Ok(transfer)
             }

@@ -59,7 +59,7 @@ pub enum Address {
         host: Host,
         /// The port; 0 lets the system choose one for a listener.
         port: u16,
-        /// `/` where there is none.
+        /// Where there is none `/`, or that of devices for `wrp` on a WebSocket.
         path: String,
     },
     /// The path of a Unix socket, percent-decoded.
@@ -216,7 +216,7 @@ impl fmt::Display for Url {
         match &self.address {
             Address::Network { host, port, path } => {
                 self.fmt_host(f, host, *port)?;
-                if path != "/" {
+                if path != self.stack.default_path() {
                     f.write_str(path)?;
                 }
             }

@@ -88,6 +88,16 @@ pub struct UrlOptions {
     pub bind: Option<IpAddr>,
     /// `dscp=0` to `dscp=63`: the class of service of requests, or of a listener's replies.
     pub dscp: Option<u8>,
+    /// `device=`: who this end is, a WRP locator as `mac:112233445566` or `mac:112233445566/config`.
+    pub device: Option<String>,
+    /// `dest=`: where messages go, a WRP locator.
+    pub dest: Option<String>,
+    /// `token=FILE`: the bearer token of a device; of a listener, the tokens that let devices in, one a line.
+    pub token: Option<PathBuf>,
+    /// `reconnect=on|off`: whether a client that lost its link connects again.
+    pub reconnect: Option<bool>,
+    /// `encoding=identity|gzip|deflate`, with `+none`, `+fastest`, `+best` or `+huffman`: how streams are compressed.
+    pub encoding: Option<String>,
     /// `ca=FILE`: the authorities that the server's certificate must come from, instead of the platform's.
     pub ca: Option<PathBuf>,
     /// `cert=FILE`: one's own certificate chain.
@@ -142,12 +152,15 @@ enum Shown<'a> {
 }
 
 const ANY: fn(Stack) -> bool = |_| true;
-const SMP: fn(Stack) -> bool = |stack| matches!(stack.protocol(), Protocol::Smp);
+const SMP: fn(Stack) -> bool = |stack| stack.has(Protocol::Smp);
+const WRP: fn(Stack) -> bool = |stack| stack.has(Protocol::Wrp);
+/// A link whose messages are those of a WebSocket.
+const DEVICE_LINK: fn(Stack) -> bool = Stack::is_device_link;
 const SMP121: fn(Stack) -> bool = |stack| matches!(stack.protocol(), Protocol::Smp121);
 const TLS: fn(Stack) -> bool = |stack| stack.transport().is_tls();
 const WS: fn(Stack) -> bool = |stack| stack.transport().is_ws();
 
-pub(super) const SPECS: [Spec; 19] = [
+pub(super) const SPECS: [Spec; 24] = [
     Spec {
         name: "mode",
         example: "strict, lenient, node-1.0 or node-1.1",
@@ -158,28 +171,28 @@ pub(super) const SPECS: [Spec; 19] = [
     Spec {
         name: "max_message_size",
         example: "octets, as in 1493 or 64KiB",
-        goes_with: SMP,
+        goes_with: |stack| SMP(stack) || WRP(stack),
         set: |options, value| count(value).map(|count| options.max_message_size = Some(count)),
         get: |options| options.max_message_size.map(Shown::Count),
     },
     Spec {
         name: "message_len_max",
         example: "octets, as in 16MiB",
-        goes_with: SMP,
+        goes_with: |stack| SMP(stack) || WRP(stack),
         set: |options, value| count(value).map(|count| options.message_len_max = Some(count)),
         get: |options| options.message_len_max.map(Shown::Count),
     },
     Spec {
         name: "heartbeat",
         example: "a time as in 10s or 500ms, or off",
-        goes_with: SMP,
+        goes_with: |stack| SMP(stack) || DEVICE_LINK(stack),
         set: |options, value| interval(value).map(|interval| options.heartbeat = Some(interval)),
         get: |options| options.heartbeat.map(Shown::Interval),
     },
     Spec {
         name: "peer_timeout",
         example: "a time as in 60s, or off",
-        goes_with: SMP,
+        goes_with: |stack| SMP(stack) || DEVICE_LINK(stack),
         set: |options, value| interval(value).map(|interval| options.peer_timeout = Some(interval)),
         get: |options| options.peer_timeout.map(Shown::Interval),
     },
@@ -238,6 +251,41 @@ pub(super) const SPECS: [Spec; 19] = [
         goes_with: |stack| SMP121(stack) && !matches!(stack.transport(), Transport::Mem),
         set: |options, value| dscp(value).map(|dscp| options.dscp = Some(dscp)),
         get: |options| options.dscp.map(|dscp| Shown::Count(dscp.into())),
+    },
+    Spec {
+        name: "device",
+        example: "a locator, as in mac:112233445566 or uuid:x/service",
+        goes_with: WRP,
+        set: |options, value| locator(value).map(|device| options.device = Some(device)),
+        get: |options| options.device.as_deref().map(Shown::Text),
+    },
+    Spec {
+        name: "dest",
+        example: "a locator, as in event:status or mac:112233445566/service",
+        goes_with: WRP,
+        set: |options, value| locator(value).map(|dest| options.dest = Some(dest)),
+        get: |options| options.dest.as_deref().map(Shown::Text),
+    },
+    Spec {
+        name: "token",
+        example: "a file",
+        goes_with: DEVICE_LINK,
+        set: |options, value| file(value).map(|file| options.token = Some(file)),
+        get: |options| options.token.as_deref().map(Shown::Path),
+    },
+    Spec {
+        name: "reconnect",
+        example: "on or off",
+        goes_with: WRP,
+        set: |options, value| word(&SWITCH, value).map(|on| options.reconnect = Some(on)),
+        get: |options| options.reconnect.map(|on| Shown::Text(if on { "on" } else { "off" })),
+    },
+    Spec {
+        name: "encoding",
+        example: "identity, gzip or deflate, with +fastest or +best if wanted",
+        goes_with: WRP,
+        set: |options, value| encoding(value).map(|name| options.encoding = Some(name)),
+        get: |options| options.encoding.as_deref().map(Shown::Text),
     },
     Spec {
         name: "ca",
@@ -301,6 +349,14 @@ fn dscp(value: Vec<u8>) -> Option<u8> {
 /// Printable text that is not empty.
 fn name(value: Vec<u8>) -> Option<String> {
     text(value).filter(|name| !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic()))
+}
+
+fn locator(value: Vec<u8>) -> Option<String> {
+    text(value).filter(|text| text.parse::<wrp::Locator>().is_ok())
+}
+
+fn encoding(value: Vec<u8>) -> Option<String> {
+    text(value).filter(|name| !name.is_empty() && wrp_ssp::Encoding::parse(name).is_ok())
 }
 
 fn file(value: Vec<u8>) -> Option<PathBuf> {

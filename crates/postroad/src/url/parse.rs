@@ -14,7 +14,7 @@ use nom::{IResult, Parser};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Words that other parts of the project will bring.
-const PLANNED: [&str; 2] = ["wrp", "smrp"];
+const PLANNED: [&str; 1] = ["smrp"];
 
 /// Octets of a mailslot name.
 const MAILSLOT_NAME_LEN_MAX: usize = 255;
@@ -173,7 +173,12 @@ fn stack(source: Source<'_>, pieces: &Pieces<'_>) -> Result<Stack, UrlError> {
                 let stack = under.map_or_else(|| "smp+tcp".to_owned(), |stack| stack.to_string());
                 (UrlErrorKind::NoProtocol, meant(&stack))
             }
-            _ => (UrlErrorKind::NoTransport, meant(&format!("{only}+tcp"))),
+            // The first one of the protocol is the one that most people mean.
+            (None, Some(protocol)) => match stacks_of(protocol).first() {
+                Some(stack) => (UrlErrorKind::NoTransport, meant(&stack.to_string())),
+                None => (UrlErrorKind::NoTransport, which_exist()),
+            },
+            (None, None) => (UrlErrorKind::NoTransport, meant(&format!("{only}+tcp"))),
         },
         ["smp121", "ip"] => (UrlErrorKind::NoSuchStack(whole), meant("smp121")),
         [outer, ..] => {
@@ -297,7 +302,7 @@ fn network_address(source: Source<'_>, stack: Stack, pieces: &Pieces<'_>) -> Res
     let (host, port) = host_and_port(source, stack, pieces)?;
     let port = port_or_default(source, stack, pieces, &host, port)?;
     let path = if stack.transport().is_ws() {
-        ws_path(source, pieces.path)?
+        ws_path(source, stack, pieces.path)?
     } else {
         no_path(source, pieces)?;
         "/".to_owned()
@@ -320,6 +325,7 @@ fn host_and_port<'a>(
         let remedy = match stack.protocol() {
             Protocol::Smp => "leave it out: peers are told apart by their certificates",
             Protocol::Smp121 => "leave it out: the protocol knows hosts and no users",
+            Protocol::Wrp => "leave it out: a device says who it is with `device=`, and is let in by `token=FILE`",
         };
         return Err(source.error(UrlErrorKind::UserInfo, authority, remedy));
     }
@@ -381,11 +387,11 @@ fn host(text: &str) -> Option<Host> {
 }
 
 /// Kept as written, since it is the server's to read; only what HTTP cannot carry is refused.
-fn ws_path(source: Source<'_>, path: &str) -> Result<String, UrlError> {
+fn ws_path(source: Source<'_>, stack: Stack, path: &str) -> Result<String, UrlError> {
     unescape(source, path)?;
     if let Some((at, _)) = path.char_indices().find(|(_, c)| !c.is_ascii_graphic() || *c == '#' || *c == '"') {
         let kind = UrlErrorKind::Path(path.to_owned());
         return Err(source.error(kind, path.get(at..).unwrap_or_default(), "percent-encode such characters"));
     }
-    Ok(if path.is_empty() { "/".to_owned() } else { path.to_owned() })
+    Ok(if path.is_empty() { stack.default_path().to_owned() } else { path.to_owned() })
 }

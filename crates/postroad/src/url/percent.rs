@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub(super) enum Keep {
     /// `/` too.
     Path,
-    /// `/`, `:` and `,` too: an option's value is often a path or an origin.
+    /// `/`, `:`, `,` and `+` too: an option's value is often a path or an origin.
     Value,
     /// Nothing else.
     Name,
@@ -20,7 +20,7 @@ pub(super) fn encode(f: &mut fmt::Formatter<'_>, octets: &[u8], keep: Keep) -> f
     for &octet in octets {
         let kept = match keep {
             Keep::Path => octet == b'/',
-            Keep::Value => matches!(octet, b'/' | b':' | b','),
+            Keep::Value => matches!(octet, b'/' | b':' | b',' | b'+'),
             Keep::Name => false,
         };
         if kept || octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {

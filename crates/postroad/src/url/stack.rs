@@ -10,10 +10,12 @@ pub enum Protocol {
     Smp,
     /// The Simple Messaging Protocol, IP protocol 121: mailslots, `smp121`.
     Smp121,
+    /// WRP messages, with streams by the Simple Streaming Protocol: devices and their cloud, `wrp`.
+    Wrp,
 }
 
 impl Protocol {
-    pub(crate) const ALL: [Self; 2] = [Self::Smp, Self::Smp121];
+    pub(crate) const ALL: [Self; 3] = [Self::Smp, Self::Smp121, Self::Wrp];
 
     /// The word for it in a URL.
     #[must_use]
@@ -21,6 +23,7 @@ impl Protocol {
         match self {
             Self::Smp => "smp",
             Self::Smp121 => "smp121",
+            Self::Wrp => "wrp",
         }
     }
 }
@@ -79,16 +82,17 @@ impl Transport {
     }
 }
 
-/// A protocol and the carrier under it. Shown as in a URL: `smp+tcp`, `smp121+udp`, `smp121`.
+/// A protocol, one under it where there are two, and the carrier. Shown as in a URL: `smp+tcp`, `wrp+smp+tcp`, `smp121`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stack {
     protocol: Protocol,
+    under: Option<Protocol>,
     transport: Transport,
 }
 
 impl Stack {
     /// All that exist.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 21] = [
         Self::new(Protocol::Smp, Transport::Tcp),
         Self::new(Protocol::Smp, Transport::Tls),
         Self::new(Protocol::Smp, Transport::Ws),
@@ -98,16 +102,49 @@ impl Stack {
         Self::new(Protocol::Smp121, Transport::Ip),
         Self::new(Protocol::Smp121, Transport::Udp),
         Self::new(Protocol::Smp121, Transport::Mem),
+        Self::new(Protocol::Wrp, Transport::Ws),
+        Self::new(Protocol::Wrp, Transport::Wss),
+        Self::new(Protocol::Wrp, Transport::Tcp),
+        Self::new(Protocol::Wrp, Transport::Tls),
+        Self::new(Protocol::Wrp, Transport::Unix),
+        Self::new(Protocol::Wrp, Transport::Mem),
+        Self::wrp_over_smp(Transport::Tcp),
+        Self::wrp_over_smp(Transport::Tls),
+        Self::wrp_over_smp(Transport::Ws),
+        Self::wrp_over_smp(Transport::Wss),
+        Self::wrp_over_smp(Transport::Unix),
+        Self::wrp_over_smp(Transport::Mem),
     ];
 
     const fn new(protocol: Protocol, transport: Transport) -> Self {
-        Self { protocol, transport }
+        Self { protocol, under: None, transport }
+    }
+
+    const fn wrp_over_smp(transport: Transport) -> Self {
+        Self { protocol: Protocol::Wrp, under: Some(Protocol::Smp), transport }
     }
 
     /// The outermost protocol.
     #[must_use]
     pub const fn protocol(self) -> Protocol {
         self.protocol
+    }
+
+    /// The protocol between the outermost one and the carrier, where there is one.
+    #[must_use]
+    pub const fn under(self) -> Option<Protocol> {
+        self.under
+    }
+
+    /// True where this protocol is one of the two.
+    #[must_use]
+    pub fn has(self, protocol: Protocol) -> bool {
+        self.protocol == protocol || self.under == Some(protocol)
+    }
+
+    /// True for WRP as devices speak it: a message is one of the WebSocket.
+    pub(crate) fn is_device_link(self) -> bool {
+        self.protocol == Protocol::Wrp && self.under.is_none() && self.transport.is_ws()
     }
 
     /// The carrier.
@@ -129,7 +166,27 @@ impl Stack {
             (Protocol::Smp, Transport::Unix) => "smp+unix:///run/app.sock",
             (Protocol::Smp, Transport::Mem) => "smp+mem://inbox",
             (Protocol::Smp, _) => "smp+tcp://localhost:7001",
+            (Protocol::Wrp, transport) => match (self.under, transport) {
+                (None, Transport::Ws) => "wrp+ws://localhost:8080/api/v2/device",
+                (None, Transport::Wss) => "wrp+wss://localhost:8443/api/v2/device",
+                (None, Transport::Tls) => "wrp+tls://localhost:7001",
+                (None, Transport::Unix) => "wrp+unix:///run/app.sock",
+                (None, Transport::Mem) => "wrp+mem://inbox",
+                (None, _) => "wrp+tcp://localhost:7001",
+                (Some(_), Transport::Ws) => "wrp+smp+ws://localhost:7001",
+                (Some(_), Transport::Wss) => "wrp+smp+wss://localhost:7001",
+                (Some(_), Transport::Tls) => "wrp+smp+tls://localhost:7001",
+                (Some(_), Transport::Unix) => "wrp+smp+unix:///run/app.sock",
+                (Some(_), Transport::Mem) => "wrp+smp+mem://inbox",
+                (Some(_), _) => "wrp+smp+tcp://localhost:7001",
+            },
         }
+    }
+
+    /// The path where a URL names none.
+    //= WRP-N2
+    pub(super) fn default_path(self) -> &'static str {
+        if self.is_device_link() { wrp::link::PATH } else { "/" }
     }
 
     /// The port where a URL names none.
@@ -146,6 +203,9 @@ impl Stack {
 impl fmt::Display for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.protocol.word())?;
+        if let Some(under) = self.under {
+            write!(f, "+{}", under.word())?;
+        }
         match self.transport {
             Transport::Ip => Ok(()),
             transport => write!(f, "+{}", transport.word()),

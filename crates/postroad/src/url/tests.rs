@@ -26,6 +26,12 @@ fn every_stack_that_exists_is_taken() {
         "smp121+udp://127.0.0.1:4000/%FF",
         "smp121+udp://[::1]:0//printer",
         "smp121+mem://in%2Fbox/printer",
+        "wrp+ws://localhost:8080",
+        "wrp+wss://a.example/api/v3/device?device=mac:112233445566/config&dest=event:x&token=/run/t&reconnect=on",
+        "wrp+tcp://localhost:7001?encoding=gzip+fastest",
+        "wrp+unix:///run/x.sock",
+        "wrp+smp+tls://localhost:7001?mode=lenient&max_message_size=1000",
+        "wrp+smp+mem://inbox?dest=self:",
     ] {
         assert_eq!(parsed(text).to_string(), text);
     }
@@ -37,6 +43,21 @@ fn web_sockets_have_the_ports_of_the_web() {
     assert_eq!(parsed("smp+wss://a.example").port(), Some(443));
     assert_eq!(parsed("smp+wss://a.example:443").to_string(), "smp+wss://a.example");
     assert_eq!(*refused("smp+tcp://a.example").kind(), UrlErrorKind::NoPort);
+}
+
+//= WRP-N2
+#[test]
+fn devices_have_a_path_of_their_own_on_a_web_socket_and_nowhere_else() {
+    let path = |text: &str| match parsed(text).address() {
+        Address::Network { path, .. } => path.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(path("wrp+ws://h:1"), "/api/v2/device");
+    assert_eq!(parsed("wrp+wss://h/api/v2/device").to_string(), "wrp+wss://h");
+    assert_eq!(path("wrp+ws://h:1/"), "/");
+    assert_eq!(parsed("wrp+ws://h:1/").to_string(), "wrp+ws://h:1/");
+    assert_eq!(path("wrp+smp+ws://h:1"), "/");
+    assert_eq!(path("smp+ws://h:1"), "/");
 }
 
 #[test]
@@ -81,7 +102,18 @@ fn errors_name_the_fault_the_place_and_the_remedy() {
         ("smp+tsl://h:1", 4, "unknown word `tsl`", "did you mean `smp+tls://`?"),
         ("snp+tcp://h:1", 0, "unknown word `snp`", "did you mean `smp+tcp://`?"),
         ("http://h:1", 0, "unknown word `http`", "smp+tcp://, smp+tls://, smp+ws://"),
-        ("wrp+ws://h/x", 0, "planned", "these exist"),
+        ("wrp://h:1", 0, "without a carrier", "did you mean `wrp+ws://h:1`?"),
+        ("wrp+udp://h:1", 0, "is no stack", "one of these: wrp+ws://, wrp+wss://, wrp+tcp://"),
+        ("wrp+smp://h:1", 0, "is no stack", "wrp+smp+tcp://"),
+        ("wrp+smrp+udp://h:1", 0, "planned", "these exist"),
+        ("wrp+ws://me@h/x", 9, "user name", "`device=`"),
+        ("wrp+tcp://h", 11, "no port", "add one: wrp+tcp://h:7001"),
+        ("wrp+ws://h?device=mac:1", 18, "no value of `device`", "mac:112233445566"),
+        ("wrp+ws://h?dest=nowhere", 16, "no value of `dest`", "event:status"),
+        ("wrp+ws://h?encoding=zstd", 20, "no value of `encoding`", "gzip"),
+        ("wrp+tcp://h:1?token=x", 14, "does not go", "it goes with wrp+ws://, wrp+wss://"),
+        ("wrp+tcp://h:1?heartbeat=1s", 14, "does not go", "wrp+ws://"),
+        ("wrp+tcp://h:1?mode=strict", 14, "does not go", "wrp+smp+tcp://"),
         ("smp+smrp+tls://h:1", 0, "planned", "these exist"),
         ("smp+udp://h:1", 0, "`smp+udp` is no stack", "it goes by one of these: smp+tcp://"),
         ("smp+tcp+tls://h:1", 0, "is no stack", "it goes by one of these"),
@@ -201,11 +233,19 @@ fn urls() -> impl Strategy<Value = Url> {
         prop::option::of("[!-~]{1,12}"),
         prop::option::of("[!-~]{1,12}"),
     );
+    let locators = prop::sample::select(vec!["mac:112233445566", "uuid:a b/c?&=%", "self:", "event:x/y"]);
+    let wrp = (
+        prop::option::of(locators.clone()),
+        prop::option::of(locators),
+        prop::option::of(files()),
+        prop::option::of(any::<bool>()),
+        prop::option::of(prop::sample::select(vec!["gzip", "deflate+best", "identity"])),
+    );
     let stacks = prop::sample::select(Stack::ALL.to_vec());
     let network = (hosts(), any::<u16>(), "(/[a-z0-9._~-]{0,6}){0,3}");
     let names = ("\\PC{1,12}", prop::collection::vec(1u8..=255, 1..20));
-    (stacks, network, files(), names, common, tls, slot).prop_map(
-        |(stack, network, file, (name, mailslot), common, tls, slot)| {
+    (stacks, network, files(), names, common, tls, slot, wrp).prop_map(
+        |(stack, network, file, (name, mailslot), common, tls, slot, wrp)| {
             let mut options = UrlOptions::default();
             (options.connect_timeout, options.request_timeout) = (common.5, common.6);
             match stack.protocol() {
@@ -218,6 +258,22 @@ fn urls() -> impl Strategy<Value = Url> {
                         (slot.0, slot.1, slot.2, slot.3);
                     if stack.transport() != Transport::Mem {
                         (options.bind, options.dscp) = (slot.4, slot.5);
+                    }
+                }
+                Protocol::Wrp => {
+                    (options.max_message_size, options.message_len_max) = (common.1, common.2);
+                    if stack.has(Protocol::Smp) {
+                        options.mode = common.0;
+                    }
+                    if stack.has(Protocol::Smp) || stack.is_device_link() {
+                        (options.heartbeat, options.peer_timeout) = (common.3, common.4);
+                    }
+                    options.device = wrp.0.map(str::to_owned);
+                    options.dest = wrp.1.map(str::to_owned);
+                    options.reconnect = wrp.3;
+                    options.encoding = wrp.4.map(str::to_owned);
+                    if stack.is_device_link() {
+                        options.token = wrp.2;
                     }
                 }
             }
@@ -236,7 +292,7 @@ fn urls() -> impl Strategy<Value = Url> {
 
 fn address(stack: Stack, network: (Host, u16, String), file: PathBuf, name: String, mailslot: Vec<u8>) -> Address {
     let (host, port, path) = network;
-    let path = if stack.transport().is_ws() && !path.is_empty() { path } else { "/".to_owned() };
+    let path = if stack.transport().is_ws() && !path.is_empty() { path } else { stack.default_path().to_owned() };
     match (stack.protocol(), stack.transport()) {
         (Protocol::Smp121, transport) => {
             let node = match transport {
@@ -262,7 +318,7 @@ proptest! {
     #[test]
     fn any_text_is_taken_or_refused_and_never_panics(text in "\\PC{0,40}", tail in "[a-z+:/?=&%\\[\\]@0-9.]{0,40}") {
         let _ = text.parse::<Url>();
-        for stack in ["smp+ws", "smp121", "smp121+udp", "smp121+mem"] {
+        for stack in ["smp+ws", "smp121", "smp121+udp", "smp121+mem", "wrp+ws", "wrp+smp+wss"] {
             let with_scheme = format!("{stack}://{tail}");
             match with_scheme.parse::<Url>() {
                 Ok(url) => prop_assert_eq!(url.to_string().parse::<Url>(), Ok(url)),

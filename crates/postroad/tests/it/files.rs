@@ -1,6 +1,6 @@
 //! Files: whole or not at all.
 
-use crate::support::{Pair, pair, pattern, stacks, within};
+use crate::support::{Pair, pair, pattern, stacks, within, wrp_stacks};
 use postroad::transfer::{Existing, FileRequest, Store, checksum, fetch_file, file_request, offer_file, send_file};
 use postroad::{Connection, ErrorKind, Incoming, Message, Request};
 use std::path::Path;
@@ -40,7 +40,8 @@ fn names_in(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn files_of_every_size_go_both_ways_over_every_stack() {
-    for stack in stacks() {
+    for stack in stacks().map(str::to_owned).into_iter().chain(wrp_stacks()) {
+        let stack = stack.as_str();
         let folder = tempfile::tempdir().unwrap();
         let (here, there) = (folder.path().join("here"), folder.path().join("there"));
         std::fs::create_dir(&there).unwrap();
@@ -176,4 +177,39 @@ async fn folders_and_missing_files_are_refused_before_anything_is_sent() {
     let back = folder.path().join("back");
     let error = fetch_file(&pair.client, "none", &back, Existing::Keep, &mut |_| {}).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Peer, "{error}");
+}
+
+#[tokio::test]
+async fn several_files_go_over_one_link_at_once() {
+    for stack in ["wrp+ws", "wrp+smp+tcp", "smp+tcp"] {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path().join("there");
+        std::fs::create_dir(&there).unwrap();
+        let pair = pair(stack).await;
+        let store = Store::new(&there, Existing::Keep);
+        let server = pair.server.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(incoming)) = server.receive().await {
+                let Incoming::RequestBody(request, body) = incoming else { continue };
+                let store = store.clone();
+                tokio::spawn(async move { store.put(request, body).await });
+            }
+        });
+        let sending = (0..8u8).map(|number| {
+            let (client, path) = (pair.client.clone(), folder.path().join(format!("file-{number}")));
+            std::fs::write(&path, pattern(1_000_000 + usize::from(number), number)).unwrap();
+            tokio::spawn(async move {
+                let name = format!("file-{number}");
+                send_file(&client, &path, &name, &mut |_| {}).await
+            })
+        });
+        for sent in sending.collect::<Vec<_>>() {
+            within(60, sent).await.unwrap().unwrap();
+        }
+        for number in 0..8 {
+            let name = format!("file-{number}");
+            assert_eq!(checksum(&there.join(&name)).unwrap(), checksum(&folder.path().join(&name)).unwrap(), "{stack}");
+        }
+        assert_eq!(names_in(&there).len(), 8);
+    }
 }

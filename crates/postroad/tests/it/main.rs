@@ -17,6 +17,7 @@ mod convention;
 mod files;
 mod guide;
 mod limits;
+mod links;
 mod mailslot_files;
 mod mailslots;
 mod messages;

@@ -23,6 +23,14 @@ pub(crate) fn stacks() -> [&'static str; 6] {
     stacks
 }
 
+/// The stacks whose connections carry WRP.
+pub(crate) fn wrp_stacks() -> Vec<String> {
+    let all: Vec<String> =
+        Stack::ALL.iter().map(ToString::to_string).filter(|stack| stack.starts_with("wrp+")).collect();
+    assert_eq!(all.len(), 12);
+    all
+}
+
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) query: &'static str,
@@ -42,10 +50,11 @@ pub(crate) async fn pair(stack: &str) -> Pair {
 pub(crate) async fn pair_with(stack: &str, setup: Setup) -> Pair {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let folder = tempfile::tempdir().unwrap();
-    let authority = match stack {
-        "smp+unix" => folder.path().join("a socket.sock").to_str().unwrap().replace(' ', "%20"),
-        "smp+mem" => format!("pair-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
-        "smp+ws" | "smp+wss" => "localhost:0/a/path".to_owned(),
+    let transport = stack.rsplit('+').next().unwrap();
+    let authority = match transport {
+        "unix" => folder.path().join("a socket.sock").to_str().unwrap().replace(' ', "%20"),
+        "mem" => format!("pair-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+        "ws" | "wss" => "localhost:0/a/path".to_owned(),
         _ => "127.0.0.1:0".to_owned(),
     };
     let ca = DevCa::generate().unwrap();

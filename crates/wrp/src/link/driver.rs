@@ -51,13 +51,11 @@ pub async fn keep_connected<D, F, R, E>(
         };
         let (up, why) = match dialled {
             Ok(road) => {
-                if !driver.tell(Incoming::Up).await {
-                    return;
-                }
+                driver.tell(Incoming::Up).await;
                 let opened = clock::read();
                 let end = driver.run(road).await;
                 let why = match end {
-                    End::Closed | End::Abandoned => return,
+                    End::Closed => return,
                     End::Ended => "the other end closed it".to_owned(),
                     End::Silent(silence) => format!("nothing was heard for {silence:?}"),
                     End::Failed(error) => error.to_string(),
@@ -67,9 +65,7 @@ pub async fn keep_connected<D, F, R, E>(
             Err(error) => (Duration::ZERO, error.to_string()),
         };
         let retry_in = backoff.pause(up, random());
-        if !driver.tell(Incoming::Down(Down { why, retry_in })).await {
-            return;
-        }
+        driver.tell(Incoming::Down(Down { why, retry_in })).await;
         tokio::select! {
             () = tokio::time::sleep(retry_in) => {}
             () = driver.closing() => return,

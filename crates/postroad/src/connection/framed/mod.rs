@@ -1,21 +1,21 @@
 //! Connections of the Streaming Message Protocol: units on a byte stream, requests by the convention.
 
 mod ledger;
-mod pending;
 mod router;
 mod send;
 mod stream;
+mod writer;
 
-pub(crate) use pending::{Answer, Place, RawReply};
 pub(crate) use stream::Stream;
+pub(crate) use writer::Writer;
 
+use super::pending::Place;
 use super::{Connection, Incoming, Kind, Statistics};
-use crate::body::{Body, BodyWriter};
+use crate::body::{Body, BodyWriter, Content};
 use crate::convention::{Form, Tag};
 use crate::request::{Reply, Request, RequestWriter};
 use crate::url::Url;
 use crate::{Error, ErrorKind, Limits, Message};
-use bytes::Bytes;
 use postroad_transport::Carrier;
 use router::{Item, Raw, Router, Table};
 use smp_framing::Sender;
@@ -144,14 +144,19 @@ impl Framed {
         self.send_tagged(tag, message).await?;
         let answer = (&mut place.answer).await.unwrap_or_else(|_| Err(self.end_error()));
         drop((permit, place));
-        Ok(Reply::new(answer?, self))
+        Ok(Reply::new(answer?, &self.into()))
     }
 
     pub(super) async fn open_request(&self, head: Message) -> Result<RequestWriter, Error> {
         let (permit, place) = self.register().await?;
         let tag = Tag::Request { id: place.id, form: Form::Body };
-        let body = BodyWriter::open(self, tag, head).await?;
+        let body = self.open_writer(tag, head).await?;
         Ok(RequestWriter::new(body, place, permit))
+    }
+
+    /// A body of this kind.
+    pub(crate) async fn open_writer(&self, tag: Tag, head: Message) -> Result<BodyWriter, Error> {
+        Ok(BodyWriter::framed(self.into(), Writer::open(self, tag, head).await?))
     }
 
     /// A place among the pending requests; waits where all are taken.
@@ -189,10 +194,10 @@ impl Framed {
         Ok(Some(match item.raw {
             Raw::Message(message) => Incoming::Message(message),
             Raw::Request(id, message) => Incoming::Request(Request::framed(self, id, message)),
-            Raw::Body(stream) => Incoming::Body(Body::new(self, stream)),
+            Raw::Body(stream) => Incoming::Body(Body::new(self.into(), Content::Framed(stream))),
             Raw::RequestBody(id, stream) => {
                 let request = Request::framed(self, id, stream.head.clone());
-                Incoming::RequestBody(request, Body::new(self, stream))
+                Incoming::RequestBody(request, Body::new(self.into(), Content::Framed(stream)))
             }
             Raw::Information(message) => Incoming::Information(message),
             Raw::PeerError { number, text } => Incoming::PeerError { number, text },
@@ -230,9 +235,4 @@ impl From<&Framed> for Connection {
     fn from(framed: &Framed) -> Self {
         Self { kind: Kind::Framed(framed.clone()) }
     }
-}
-
-/// Parts of a body's head as arguments, behind `tag`.
-pub(crate) fn body_arguments(tag: Tag, head: Message) -> Result<Vec<Bytes>, Error> {
-    send::body_head(tag, head)
 }

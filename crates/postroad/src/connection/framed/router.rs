@@ -1,8 +1,9 @@
 //! The task that sorts what comes: replies to those who wait for them, everything else into one bounded queue.
 
 use super::ledger::{Charge, Ledger};
-use super::pending::{Pending, RawReply};
 use super::stream::{self, Assembled, Stream};
+use crate::body::Content;
+use crate::connection::pending::{Pending, RawReply};
 use crate::convention::{self, Form, Tag};
 use crate::options::Limits;
 use crate::{Error, ErrorKind, Message};
@@ -196,7 +197,7 @@ impl Router {
         match tag {
             Tag::Request { id, .. } => Some(Raw::RequestBody(id, stream)),
             Tag::Reply { id, .. } => {
-                self.table.pending.resolve(id, Ok(RawReply::Body(stream)));
+                self.table.pending.resolve(id, Ok(RawReply::Body(Content::Framed(stream))));
                 None
             }
             Tag::Body => Some(Raw::Body(stream)),

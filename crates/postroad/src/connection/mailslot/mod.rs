@@ -90,6 +90,10 @@ impl Slot {
         self.0.request_timeout
     }
 
+    pub(super) fn end_error(&self) -> Error {
+        errors::closed(&self.0.peer)
+    }
+
     /// Told once this end is closed or gone.
     pub(crate) fn end(&self) -> watch::Receiver<bool> {
         self.0.closed.subscribe()

@@ -64,7 +64,7 @@ pub struct Sender {
     closing: Arc<watch::Sender<bool>>,
 }
 
-/// Receives what comes.
+/// Receives what comes. Dropping it drops what comes; the senders go on.
 #[derive(Debug)]
 pub struct Receiver {
     incoming: mpsc::Receiver<Incoming>,

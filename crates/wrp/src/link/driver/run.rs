@@ -28,8 +28,6 @@ pub enum End<E> {
     Closed,
     /// The other end closed it in order.
     Ended,
-    /// Nobody receives any more.
-    Abandoned,
     /// Nothing was heard for so long.
     Silent(Duration),
     /// The road broke.
@@ -82,8 +80,10 @@ impl Driver {
         let end = poll_fn(|cx| running.poll(cx)).await;
         let undelivered = running.undelivered.take();
         drop(running);
-        let Some(incoming) = undelivered.and_then(incoming) else { return end };
-        if self.tell(incoming).await { end } else { End::Abandoned }
+        if let Some(incoming) = undelivered.and_then(incoming) {
+            self.tell(incoming).await;
+        }
+        end
     }
 
     /// Waits until the application wants the link closed.
@@ -92,11 +92,10 @@ impl Driver {
         let _gone = self.closing.wait_for(|closing| *closing).await;
     }
 
-    /// `false` where nobody receives any more.
-    pub(super) async fn tell(&mut self, incoming: Incoming) -> bool {
-        match self.incoming.get_ref() {
-            Some(sender) => sender.send(incoming).await.is_ok(),
-            None => false,
+    /// Tells whoever receives, if anybody does.
+    pub(super) async fn tell(&mut self, incoming: Incoming) {
+        if let Some(sender) = self.incoming.get_ref() {
+            let _nobody_receives = sender.send(incoming).await;
         }
     }
 }
@@ -192,7 +191,8 @@ where
             }
             match self.driver.incoming.poll_reserve(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Abandoned)),
+                // Nobody receives any more, and the senders go on.
+                Poll::Ready(Err(_)) => continue,
                 Poll::Pending => {
                     self.undelivered = Some(event);
                     if !was_blocked {
@@ -201,9 +201,8 @@ where
                     return Poll::Pending;
                 }
             }
-            let Some(incoming) = incoming(event) else { continue };
-            if self.driver.incoming.send_item(incoming).is_err() {
-                return Poll::Ready(Err(End::Abandoned));
+            if let Some(incoming) = incoming(event) {
+                let _nobody_receives = self.driver.incoming.send_item(incoming);
             }
         }
         if was_blocked {

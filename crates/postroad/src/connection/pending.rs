@@ -1,6 +1,6 @@
 //! Requests that wait for their reply.
 
-use super::stream::Stream;
+use crate::body::Content;
 use crate::{Error, Message};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +11,14 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(crate) enum RawReply {
     Message(Message),
-    Body(Stream),
+    Body(Content),
 }
 
 pub(crate) type Answer = Result<RawReply, Error>;
 
 /// The requests of one connection by number. How many there are is bounded by the connection's permits.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     waiting: Mutex<Waiting>,
     late_count: AtomicU64,
 }
@@ -44,7 +44,7 @@ impl Pending {
     }
 
     /// A new number, whose reply will come out of the place.
-    pub(super) fn register(self: &Arc<Self>) -> Result<Place, Error> {
+    pub(crate) fn register(self: &Arc<Self>) -> Result<Place, Error> {
         let (sender, answer) = oneshot::channel();
         let mut waiting = self.waiting();
         if let Some(end) = &waiting.end {
@@ -57,7 +57,7 @@ impl Pending {
     }
 
     /// Hands an answer to whoever waits for it. One that nobody waits for any more is counted and dropped.
-    pub(super) fn resolve(&self, id: u64, answer: Answer) {
+    pub(crate) fn resolve(&self, id: u64, answer: Answer) {
         let sender = self.waiting().answers.remove(&id);
         let taken = sender.is_some_and(|sender| sender.send(answer).is_ok());
         if !taken {
@@ -67,7 +67,7 @@ impl Pending {
     }
 
     /// No reply will come any more.
-    pub(super) fn end(&self, why: &Error) {
+    pub(crate) fn end(&self, why: &Error) {
         let answers = {
             let mut waiting = self.waiting();
             waiting.end.get_or_insert_with(|| why.clone());
@@ -78,11 +78,11 @@ impl Pending {
         }
     }
 
-    pub(super) fn late_count(&self) -> u64 {
+    pub(crate) fn late_count(&self) -> u64 {
         self.late_count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn waiting_count(&self) -> usize {
+    pub(crate) fn waiting_count(&self) -> usize {
         self.waiting().answers.len()
     }
 }
