@@ -15,6 +15,7 @@ Examples:
 URLs: PROTOCOL+CARRIER://WHERE[?option=value&...]
   smp+tcp://host:7001    smp+tls://host:7001?ca=ca.pem    smp+unix:///run/app.sock
   smp+ws://host:8080/p   smp+wss://host/p?ca=ca.pem       smp+mem://name (inside one process)
+  wrp+ws://host:8080?device=mac:112233445566 (WRP, as devices of Xmidt; also +wss, +tcp, +tls, +unix, +mem, +smp+...)
   smp121+udp://host:port/mailslot (port 12121 where none is named)
   smp121://host/mailslot (raw IP, protocol 121; needs CAP_NET_RAW, see `postroad demo`)
 
@@ -111,12 +112,15 @@ pub(crate) struct Demo {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(false))]
 #[command(
-    after_help = "Examples:\n  postroad serve smp+tcp://127.0.0.1:7001 --echo\n  postroad serve smp+tcp://127.0.0.1:0 smp+unix:///tmp/a.sock --print\n  postroad serve smp+tcp://127.0.0.1:7001 --exec 'tr a-z A-Z'\n  postroad serve 'smp+tls://0.0.0.0:7001?cert=server.pem&key=server-key.pem' --save inbox\n  postroad serve smp121+udp://0.0.0.0/printer --exec 'tr a-z A-Z'\n  sudo postroad serve smp121://0.0.0.0/printer --print"
+    after_help = "Examples:\n  postroad serve smp+tcp://127.0.0.1:7001 --echo\n  postroad serve smp+tcp://127.0.0.1:0 smp+unix:///tmp/a.sock --print\n  postroad serve smp+tcp://127.0.0.1:7001 --exec 'tr a-z A-Z'\n  postroad serve 'smp+tls://0.0.0.0:7001?cert=server.pem&key=server-key.pem' --save inbox\n  postroad serve smp121+udp://0.0.0.0/printer --exec 'tr a-z A-Z'\n  sudo postroad serve smp121://0.0.0.0/printer --print\n  postroad serve 'wrp+ws://0.0.0.0:8080?token=tokens.txt' --save inbox\n  postroad serve --connect 'wrp+wss://cloud.example?device=mac:112233445566&token=token.txt' --exec ./answer.sh"
 )]
 pub(crate) struct Serve {
     /// Where to listen
     #[arg(required = true, value_name = "URL")]
     pub(crate) urls: Vec<String>,
+    /// Connect to the URLs instead, as a device does, and serve there; over wrp a link that broke is made again
+    #[arg(long)]
+    pub(crate) connect: bool,
     /// Answer each request with its own parts, and send each message back
     #[arg(long, group = "what")]
     pub(crate) echo: bool,
@@ -149,13 +153,16 @@ pub(crate) struct Parts {
     /// A part: text, @FILE for a file's content, or - for standard input; may be repeated
     #[arg(long = "part", short, value_name = "TEXT|@FILE|-", allow_hyphen_values = true)]
     pub(crate) parts: Vec<String>,
+    /// A header, where the protocol has them (wrp); may be repeated
+    #[arg(long = "header", value_name = "NAME:VALUE")]
+    pub(crate) headers: Vec<String>,
 }
 
 /// Sends a message and closes the connection in order, so that it has arrived when the command ends well. A mailslot
 /// acknowledges each message by its reply, which is awaited.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  postroad send smp+tcp://127.0.0.1:7001 --part hello\n  postroad send smp+tcp://127.0.0.1:7001 --part meta --part @photo.jpg\n  date | postroad send smp+tcp://127.0.0.1:7001 --part -\n  postroad send smp+tcp://127.0.0.1:7001 --part tick --count 1000\n  postroad send smp121+udp://127.0.0.1/printer --part page"
+    after_help = "Examples:\n  postroad send smp+tcp://127.0.0.1:7001 --part hello\n  postroad send smp+tcp://127.0.0.1:7001 --part meta --part @photo.jpg\n  date | postroad send smp+tcp://127.0.0.1:7001 --part -\n  postroad send smp+tcp://127.0.0.1:7001 --part tick --count 1000\n  postroad send smp121+udp://127.0.0.1/printer --part page\n  postroad send 'wrp+ws://127.0.0.1:8080?device=mac:112233445566&dest=event:status' --part online --header kind:boot"
 )]
 pub(crate) struct Send {
     /// Where to
@@ -170,7 +177,7 @@ pub(crate) struct Send {
 /// Sends a request and writes the parts of the reply to standard output, one after the other.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  postroad request smp+tcp://127.0.0.1:7001 --part ping\n  postroad request smp+tcp://127.0.0.1:7001 --part @question.json --timeout 5s > answer.json\n  postroad request smp121+udp://127.0.0.1/printer --part ping"
+    after_help = "Examples:\n  postroad request smp+tcp://127.0.0.1:7001 --part ping\n  postroad request smp+tcp://127.0.0.1:7001 --part @question.json --timeout 5s > answer.json\n  postroad request smp121+udp://127.0.0.1/printer --part ping\n  postroad request wrp+ws://127.0.0.1:8080 --part ping"
 )]
 pub(crate) struct Request {
     /// Where to
@@ -185,16 +192,18 @@ pub(crate) struct Request {
     pub(crate) force: bool,
 }
 
-/// Copies a file to a server that runs `serve --save`, or from it. The content is checked by SHA-256 at the receiving
-/// end and has its name only when all of it is there. An interrupted copy begins anew.
+/// Copies files to a server that runs `serve --save`, all at once over one connection, or a file from it. The content is
+/// checked by SHA-256 at the receiving end and has its name only when all of it is there. An interrupted copy begins anew.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  postroad copy photo.jpg smp+tcp://127.0.0.1:7001\n  postroad copy photo.jpg smp+tcp://127.0.0.1:7001 --name holiday.jpg\n  postroad copy smp+tcp://127.0.0.1:7001 photo.jpg\n  postroad copy smp+tcp://127.0.0.1:7001 copy.jpg --name photo.jpg --force\n  postroad copy photo.jpg smp121+udp://127.0.0.1/inbox"
+    after_help = "Examples:\n  postroad copy photo.jpg smp+tcp://127.0.0.1:7001\n  postroad copy photo.jpg smp+tcp://127.0.0.1:7001 --name holiday.jpg\n  postroad copy smp+tcp://127.0.0.1:7001 photo.jpg\n  postroad copy smp+tcp://127.0.0.1:7001 copy.jpg --name photo.jpg --force\n  postroad copy photo.jpg smp121+udp://127.0.0.1/inbox\n  postroad copy a.log b.log c.log 'wrp+ws://127.0.0.1:8080?encoding=gzip+best'"
 )]
 pub(crate) struct Copy {
-    /// A file, or the server's URL
-    pub(crate) from: String,
+    /// Files, or the server's URL
+    #[arg(required = true, value_name = "FROM")]
+    pub(crate) from: Vec<String>,
     /// The server's URL, or a file
+    #[arg(required = true)]
     pub(crate) to: String,
     /// The file's name at the server, where it is another than here
     #[arg(long, value_name = "NAME")]

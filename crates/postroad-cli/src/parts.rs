@@ -20,6 +20,13 @@ pub(crate) async fn message(parts: &Parts) -> Result<Message, Failure> {
     for part in &parts.parts {
         message = message.with_part(read(part).await?);
     }
+    for header in &parts.headers {
+        let (name, value) = header.split_once(':').ok_or_else(|| {
+            Failure::usage(format!("`{}` is no header", escape::text(header)), "it has no `:`")
+                .with_fix("write --header NAME:VALUE")
+        })?;
+        message = message.with_header(name.trim(), value.trim().to_owned());
+    }
     Ok(message)
 }
 
@@ -64,9 +71,17 @@ pub(crate) fn to_json(message: &Message) -> Vec<Value> {
     message.parts().iter().map(part).collect()
 }
 
-/// Parts for people, in one line, with everything dangerous spelled out.
+/// Headers for machines, in order: pairs of name and value.
+pub(crate) fn headers_to_json(message: &Message) -> Vec<Value> {
+    message.headers().iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect()
+}
+
+/// Headers and parts for people, in one line, with everything dangerous spelled out.
 pub(crate) fn to_line(message: &Message) -> String {
-    let shown: Vec<String> = message.parts().iter().map(|part| format!("\"{}\"", escape::octets(part))).collect();
+    let header = |(name, value): &(String, Bytes)| format!("{}: {};", escape::text(name), escape::octets(value));
+    let headers = message.headers().iter().map(header);
+    let parts = message.parts().iter().map(|part| format!("\"{}\"", escape::octets(part)));
+    let shown: Vec<String> = headers.chain(parts).collect();
     if shown.is_empty() { "no parts".to_owned() } else { shown.join(" ") }
 }
 

@@ -65,6 +65,8 @@ pub enum ErrorKind {
     OriginRefused,
     /// The peer asked for a WebSocket at a path that is not served, or the server said so.
     PathRefused,
+    /// The server wants credentials, or others than it was shown.
+    CredentialsRefused,
     /// The server leads to another address, see [`CarrierError::location`]. Redirects are not followed here.
     Redirected,
     /// The peer sent a WebSocket text message; only binary ones carry bytes.

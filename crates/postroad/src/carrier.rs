@@ -26,7 +26,11 @@ impl Stack {
 
 /// Opens the carrier of `url`.
 pub(crate) async fn open(url: &Url, options: &ConnectOptions) -> Result<Carrier, Error> {
-    let failed = |error: CarrierError| Error::carrier(format!("could not connect to {url}"), error);
+    let failed = |error: CarrierError| {
+        let remedy = device::remedy(url, &error);
+        let error = Error::carrier(format!("could not connect to {url}"), error);
+        remedy.map_or_else(|| error.clone(), |remedy| error.clone().with_remedy(remedy))
+    };
     let handshake_timeout = options.limits.handshake_timeout;
     let (address, tcp) = (dial(&url.address), TcpConfig::default());
     match (url.transport(), &url.address) {

@@ -158,7 +158,7 @@ fn kind_of(kind: CarrierKind) -> ErrorKind {
         K::NoCommonProtocol | K::Mismatch { .. } => ErrorKind::Mismatch,
         K::Limit => ErrorKind::Limit,
         K::Privilege => ErrorKind::Privilege,
-        K::OriginRefused => ErrorKind::Peer,
+        K::OriginRefused | K::CredentialsRefused | K::Redirected => ErrorKind::Peer,
         K::TextMessage | K::Protocol | K::Handshake => ErrorKind::Protocol,
         K::Config => ErrorKind::Config,
         _ => ErrorKind::Lost,

@@ -114,6 +114,8 @@ pub struct ConnectOptions {
     pub(crate) identity: Option<Identity>,
     pub(crate) token: Option<Token>,
     pub(crate) headers: Vec<(String, String)>,
+    /// Who this end is, where the URL does not say so.
+    pub(crate) device: Option<String>,
 }
 
 impl Default for ConnectOptions {
@@ -127,6 +129,7 @@ impl Default for ConnectOptions {
             identity: None,
             token: None,
             headers: Vec::new(),
+            device: None,
         }
     }
 }

@@ -3,61 +3,97 @@
 use crate::args::Copy;
 use crate::failure::Failure;
 use crate::talk::{Talk, data_line, human_octets};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use postroad::transfer::{Existing, Progress, Transfer, fetch_file, send_file};
-use postroad::{ConnectOptions, ErrorKind, escape};
+use postroad::{ConnectOptions, Connection, ErrorKind, escape};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Files that are on their way at the same time; more wait.
+const AT_ONCE: usize = 16;
+
 /// Which way it goes.
+#[derive(Clone)]
 enum Plan {
     Upload { path: PathBuf, url: String, name: String },
     Download { url: String, path: PathBuf, name: String },
 }
 
-pub(crate) async fn run(verb: Copy, talk: Talk) -> Result<(), Failure> {
-    let plan = plan(&verb)?;
-    let (url, options) = match &plan {
-        Plan::Upload { url, path, .. } => {
-            look_at(path)?;
-            (url, ConnectOptions::new())
+impl Plan {
+    fn url(&self) -> &str {
+        match self {
+            Self::Upload { url, .. } | Self::Download { url, .. } => url,
         }
-        Plan::Download { url, .. } => (url, ConnectOptions::new()),
-    };
-    let connection = super::connect(url, options.require(postroad::Capability::Files), &talk).await?;
+    }
+}
+
+pub(crate) async fn run(verb: Copy, talk: Talk) -> Result<(), Failure> {
+    let plans = plans(&verb)?;
+    for plan in &plans {
+        if let Plan::Upload { path, .. } = plan {
+            look_at(path)?;
+        }
+    }
+    let url = plans.first().map(Plan::url).unwrap_or_default();
+    let options = ConnectOptions::new().require(postroad::Capability::Files);
+    let connection = super::connect(url, options, &talk).await?;
     let bar = Bar::new(&talk);
-    let done_len = AtomicU64::new(0);
-    let mut progress = |progress: Progress| {
-        done_len.store(progress.done_len, Ordering::Relaxed);
-        bar.show(progress);
-    };
+    let existing = if verb.force { Existing::Replace } else { Existing::Keep };
+    let mut waiting = plans.into_iter();
+    // All in this task: when it is interrupted, what is unfinished is removed before the process ends.
+    let mut copies = FuturesUnordered::new();
+    for plan in waiting.by_ref().take(AT_ONCE) {
+        copies.push(copy(&connection, plan, existing, &bar));
+    }
     let copying = async {
-        match &plan {
-            Plan::Upload { path, name, .. } => send_file(&connection, path, name, &mut progress).await,
-            Plan::Download { path, name, .. } => {
-                let existing = if verb.force { Existing::Replace } else { Existing::Keep };
-                fetch_file(&connection, name, path, existing, &mut progress).await
+        let mut failures = Vec::new();
+        while let Some(copied) = copies.next().await {
+            match copied {
+                Ok(transfer) => bar.0.suspend(|| tell(&transfer, &talk))?,
+                Err(failure) => failures.push(failure),
+            }
+            if let Some(plan) = waiting.next() {
+                copies.push(copy(&connection, plan, existing, &bar));
             }
         }
+        Ok::<_, Failure>(failures)
     };
     let copied = tokio::select! {
         copied = copying => copied,
-        never = say_when_it_stands(&done_len, connection.peer(), talk) => match never {},
+        never = say_when_it_stands(&bar, connection.peer(), talk) => match never {},
     };
     bar.clear();
-    let transfer = copied.map_err(|error| explain(error, &plan))?;
+    let mut failures = copied?;
     // Both ends have checked the content: how the connection ends changes nothing.
     let _ended_otherwise = connection.close().await;
-    tell(&transfer, &talk)
+    let Some(last) = failures.pop() else { return Ok(()) };
+    for failure in &failures {
+        talk.say(&format!("{}: {}", failure.what, failure.why));
+    }
+    Err(last)
+}
+
+async fn copy(connection: &Connection, plan: Plan, existing: Existing, bar: &Bar) -> Result<Transfer, Failure> {
+    let mut before = Progress { done_len: 0, total_len: None };
+    let mut progress = |now: Progress| {
+        bar.show(before, now);
+        before = now;
+    };
+    let copied = match &plan {
+        Plan::Upload { path, name, .. } => send_file(connection, path, name, &mut progress).await,
+        Plan::Download { path, name, .. } => fetch_file(connection, name, path, existing, &mut progress).await,
+    };
+    copied.map_err(|error| explain(error, &plan))
 }
 
 /// Says so, once for each time that nothing moves for two seconds.
-async fn say_when_it_stands(done_len: &AtomicU64, peer: &str, talk: Talk) -> std::convert::Infallible {
+async fn say_when_it_stands(bar: &Bar, peer: &str, talk: Talk) -> std::convert::Infallible {
     let (mut before, mut has_said) = (u64::MAX, false);
     loop {
-        let now = done_len.load(Ordering::Relaxed);
+        let now = bar.0.position();
         if now != before {
             has_said = false;
         } else if !has_said {
@@ -69,7 +105,20 @@ async fn say_when_it_stands(done_len: &AtomicU64, peer: &str, talk: Talk) -> std
     }
 }
 
-fn plan(verb: &Copy) -> Result<Plan, Failure> {
+/// What is to be copied: several files go to a server, and one comes from it.
+fn plans(verb: &Copy) -> Result<Vec<Plan>, Failure> {
+    if verb.from.len() > 1 && verb.name.is_some() {
+        return Err(Failure::usage("--name goes with one file", format!("there are {} of them", verb.from.len()))
+            .with_fix("leave it out: each has the name that it has here"));
+    }
+    if verb.from.len() > 1 && verb.from.iter().any(|from| from.contains("://")) {
+        return Err(Failure::usage("copy fetches one file at a time", "there is more than one place to copy from")
+            .with_fix("postroad copy smp+tcp://HOST:PORT FILE, once for each file"));
+    }
+    verb.from.iter().map(|from| plan(verb, from)).collect()
+}
+
+fn plan(verb: &Copy, from: &str) -> Result<Plan, Failure> {
     let is_url = |text: &str| text.contains("://");
     let file_name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let named = |path: &Path| match (&verb.name, file_name(path)) {
@@ -80,9 +129,9 @@ fn plan(verb: &Copy) -> Result<Plan, Failure> {
             Err(Failure::usage(what, "the file's name at the server is not known").with_fix("give it with --name"))
         }
     };
-    match (is_url(&verb.from), is_url(&verb.to)) {
+    match (is_url(from), is_url(&verb.to)) {
         (false, true) => {
-            let path = PathBuf::from(&verb.from);
+            let path = PathBuf::from(from);
             Ok(Plan::Upload { name: named(&path)?, path, url: verb.to.clone() })
         }
         (true, false) => {
@@ -92,7 +141,7 @@ fn plan(verb: &Copy) -> Result<Plan, Failure> {
                     Failure::usage(format!("`{}` is no name for a file here", escape::text(name)), error.to_string())
                 })?);
             }
-            Ok(Plan::Download { name: named(&path)?, path, url: verb.from.clone() })
+            Ok(Plan::Download { name: named(&path)?, path, url: from.to_owned() })
         }
         (both, _) => {
             let why = if both { "both ends are URLs" } else { "neither end is a URL" };
@@ -168,11 +217,12 @@ impl Bar {
         Self(bar)
     }
 
-    fn show(&self, progress: Progress) {
-        if let Some(total) = progress.total_len {
-            self.0.set_length(total);
+    /// One of several files has come so much further.
+    fn show(&self, before: Progress, now: Progress) {
+        if let (None, Some(total)) = (before.total_len, now.total_len) {
+            self.0.set_length(self.0.length().unwrap_or(0) + total);
         }
-        self.0.set_position(progress.done_len);
+        self.0.inc(now.done_len.saturating_sub(before.done_len));
     }
 
     fn clear(&self) {

@@ -28,7 +28,10 @@ pub(crate) async fn run(verb: Request, talk: Talk) -> Result<(), Failure> {
 
 fn show(reply: &Message, seconds: f64, verb: &Request, talk: &Talk) -> Result<(), Failure> {
     if talk.is_json() {
-        let object = json!({"schema": "postroad-reply/1", "parts": parts::to_json(reply), "seconds": seconds});
+        let object = json!({
+            "schema": "postroad-reply/1", "parts": parts::to_json(reply), "headers": parts::headers_to_json(reply),
+            "seconds": seconds,
+        });
         return data_line(&object.to_string());
     }
     let for_people = stdout_is_terminal();

@@ -12,6 +12,7 @@ mod copying;
 mod demo;
 mod guide;
 mod inspecting;
+mod links;
 mod mailslots;
 mod messages;
 mod papers;

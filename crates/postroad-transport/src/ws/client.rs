@@ -109,6 +109,9 @@ impl ClientConfig {
             let kind = match status {
                 StatusCode::NOT_FOUND => ErrorKind::PathRefused,
                 StatusCode::FORBIDDEN if sent_origin => ErrorKind::OriginRefused,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                    ErrorKind::CredentialsRefused
+                }
                 status if status.is_redirection() && location.is_some() => ErrorKind::Redirected,
                 _ => ErrorKind::Handshake,
             };
@@ -120,9 +123,7 @@ impl ClientConfig {
                     let remedy = format!("it leads to {}: use that address", printable(location));
                     error.remedy_is(remedy).leads_to(location.to_owned())
                 }
-                (ErrorKind::Handshake, 401 | 403 | 407) => {
-                    error.remedy_is("send the credentials that it wants as a header")
-                }
+                (ErrorKind::CredentialsRefused, _) => error.remedy_is("send the credentials that it wants as a header"),
                 (ErrorKind::Handshake, _) => {
                     error.remedy_is("check host, port and path: no WebSocket was opened there")
                 }

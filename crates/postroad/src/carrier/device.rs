@@ -3,7 +3,7 @@
 use crate::options::{ConnectOptions, ListenOptions, config, read_file};
 use crate::url::Url;
 use crate::{Error, ErrorKind};
-use postroad_transport::ws;
+use postroad_transport::{CarrierError, ErrorKind as CarrierKind, ws};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use wrp::Locator;
@@ -35,7 +35,8 @@ pub(super) async fn client(
     if !url.stack().is_device_link() {
         return Ok(client);
     }
-    let device = url.options().device.as_deref().and_then(|device| device.parse::<Locator>().ok());
+    let device = url.options().device.as_deref().or(options.device.as_deref());
+    let device = device.and_then(|device| device.parse::<Locator>().ok());
     let Some(device) = device.and_then(|device| device.device_id()) else {
         let why = "`device=` names no device";
         return Err(config(why, "give a locator of a device, as in mac:112233445566, uuid:… or serial:…"));
@@ -89,6 +90,20 @@ pub(super) async fn server(
             Some(_) => Err(refuse(ws::Status::Unauthorized, "the bearer token lets nobody in".to_owned())),
         }
     }))
+}
+
+/// What to do where a server does not let a device in.
+pub(super) fn remedy(url: &Url, error: &CarrierError) -> Option<&'static str> {
+    if !url.stack().is_device_link() {
+        return None;
+    }
+    match error.kind() {
+        CarrierKind::CredentialsRefused => Some(
+            "give a token that lets this device in with `token=FILE`, or over wss a certificate with `cert=` and `key=`",
+        ),
+        CarrierKind::PathRefused => Some("devices connect at /api/v2/device; see whether the server has another path"),
+        _ => None,
+    }
 }
 
 fn shown(path: &Path) -> String {

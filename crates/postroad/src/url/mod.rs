@@ -161,6 +161,15 @@ impl Url {
         self
     }
 
+    /// The same URL with `reconnect=on` or `off`, where its stack knows that option.
+    #[must_use]
+    pub fn with_reconnect(mut self, reconnect: bool) -> Self {
+        if self.stack.has(Protocol::Wrp) {
+            self.options.reconnect = Some(reconnect);
+        }
+        self
+    }
+
     /// The same URL with another port, where the address has one.
     pub(crate) fn with_port(mut self, new: u16) -> Self {
         if let Address::Network { port, .. } | Address::Mailslot { node: Node::Udp(_, port), .. } = &mut self.address {

@@ -2,7 +2,7 @@
 
 use super::command::Runner;
 use super::note;
-use crate::parts::{hex, to_json, to_line};
+use crate::parts::{headers_to_json, hex, to_json, to_line};
 use crate::talk::{Talk, data_line};
 use postroad::transfer::{Answered, Store, Transfer};
 use postroad::{Body, Connection, Error, Incoming, Message, Request, escape};
@@ -105,7 +105,7 @@ fn show(peer: &str, kind: &str, message: &Message, content_len: Option<u64>, tal
     let line = if talk.is_json() {
         json!({
             "schema": "postroad-message/1", "peer": peer, "kind": kind, "parts": to_json(message),
-            "content_len": content_len,
+            "headers": headers_to_json(message), "content_len": content_len,
         })
         .to_string()
     } else {

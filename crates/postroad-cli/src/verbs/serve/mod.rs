@@ -8,7 +8,8 @@ use crate::failure::Failure;
 use crate::talk::{Talk, data_line};
 use handle::Handler;
 use postroad::transfer::{Existing, Store};
-use postroad::{Capability, Connection, Incoming, ListenOptions, Listener, escape};
+use postroad::url::Protocol;
+use postroad::{Capability, ConnectOptions, Connection, Incoming, ListenOptions, Listener, Url, escape};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,22 +44,36 @@ pub(crate) async fn run(verb: Serve, talk: Talk) -> Result<(), Failure> {
         connection_count: AtomicU64::new(0),
         message_count: AtomicU64::new(0),
     });
+    let mut tasks = JoinSet::new();
+    if verb.connect {
+        for connection in connections(&verb, &talk).await? {
+            let server = Arc::clone(&server);
+            tasks.spawn(async move {
+                serve(connection, server).await;
+                Ok(())
+            });
+        }
+    }
     let options =
         ListenOptions::new().with_connections_max(usize::try_from(verb.connections_max).unwrap_or(usize::MAX));
     // All are opened before the first is announced: either everything is served or nothing is.
     let mut listeners = Vec::new();
-    for url in &verb.urls {
+    for url in verb.urls.iter().filter(|_| !verb.connect) {
         listeners.push(postroad::listen_with(url, options.clone()).await?);
     }
-    let mut tasks = JoinSet::new();
     for listener in listeners {
         announce(&listener, &talk)?;
         tasks.spawn(accept(listener, Arc::clone(&server)));
     }
-    tokio::select! {
-        () = interrupted() => {}
-        // A listener ends only where it failed.
-        Some(ended) = tasks.join_next() => ended.unwrap_or(Ok(()))?,
+    let ended = tokio::select! {
+        () = interrupted() => None,
+        // A listener ends only where it failed, a connection also where its peer closed it.
+        Some(ended) = tasks.join_next() => Some(ended.unwrap_or(Ok(()))),
+    };
+    if let Some(ended) = ended {
+        ended?;
+        while tasks.join_next().await.is_some() {}
+        return Ok(());
     }
     talk.say("stopping: no new connections, finishing what is open; once more to end at once");
     stop.send_replace(true);
@@ -77,6 +92,28 @@ pub(crate) async fn run(verb: Serve, talk: Talk) -> Result<(), Failure> {
         messages.load(Ordering::Relaxed)
     ));
     failure.map_or(Ok(()), Err)
+}
+
+/// Connections to all URLs, each of which is announced once all are there.
+async fn connections(verb: &Serve, talk: &Talk) -> Result<Vec<Connection>, Failure> {
+    let mut connections = Vec::new();
+    for text in &verb.urls {
+        let mut url: Url = text.parse().map_err(Failure::from)?;
+        if url.protocol() == Protocol::Wrp && url.options().reconnect.is_none() {
+            url = url.with_reconnect(true);
+        }
+        let options = ConnectOptions::new().require(Capability::BothWays);
+        connections.push(super::connect(&url.to_string(), options, talk).await?);
+    }
+    for connection in &connections {
+        let url = connection.url().to_string();
+        if talk.is_json() {
+            data_line(&json!({"schema": "postroad-serve/1", "connected": url}).to_string())?;
+        } else {
+            data_line(&format!("connected {url}"))?;
+        }
+    }
+    Ok(connections)
 }
 
 fn handler(verb: &Serve, talk: Talk) -> Result<Handler, Failure> {

@@ -18,25 +18,22 @@ use wrp::link::{Backoff, BackoffConfig, Config, DEVICE_NAME, Driver, End, MISDIR
 use wrp_ssp::{Encoding, Level};
 
 /// Connects as a device, or whatever speaks like one.
-pub(crate) async fn connect(mut url: Url, options: &ConnectOptions) -> Result<Linked, Error> {
-    let shown = url.clone();
+pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Linked, Error> {
     let own = match url.options.device.clone() {
         Some(device) => device,
-        None => {
-            let own = random_device()?;
-            url.options.device = Some(own.clone());
-            own
-        }
+        None => random_device()?,
     };
+    // On the way the server may lead elsewhere, and later again: it is always the same device.
+    let options = &ConnectOptions { device: Some(own.clone()), ..options.clone() };
     let names = Names { own, dest: url.options.dest.clone(), other: Some(server_name(&url)) };
     let config = link_config(&url, Config::device)?;
     let len_max = config.message_len_max;
     let carrier = dial(&url, options).await?;
-    let peer = carrier.peer().map_or_else(|| shown.clone().without_options().to_string(), |peer| peer.to_string());
+    let peer = carrier.peer().map_or_else(|| url.clone().without_options().to_string(), |peer| peer.to_string());
     let road = Road::new(carrier, &url, len_max).await?;
     let limits = options::limits(&url, options.limits);
     let request_timeout = options::request_timeout(&url, options.request_timeout);
-    let start = Start { url: shown, peer, limits, request_timeout, names, config, place: None };
+    let start = Start { url: url.clone(), peer, limits, request_timeout, names, config, place: None };
     if url.options.reconnect != Some(true) {
         return start.over(road);
     }
