@@ -52,6 +52,8 @@ mod guide {
     struct Files;
     #[doc = include_str!("../../../docs/guide/mailslots.md")]
     struct Mailslots;
+    #[doc = include_str!("../../../docs/guide/devices.md")]
+    struct Devices;
     #[doc = include_str!("../../../docs/guide/tls.md")]
     struct Tls;
 }

@@ -53,6 +53,11 @@ fn files_are_as_they_say() {
 }
 
 #[test]
+fn devices() {
+    check("devices.md");
+}
+
+#[test]
 fn mailslots_are_as_they_say() {
     check("mailslots.md");
 }
