@@ -11,6 +11,7 @@ use crate::{conformance, deps, dissector, fuzz, interop, reqs, test, tidy};
 const FEATURE_SETS: [(&str, &str, &str); 10] = [
     ("clippy:smp-framing-core", "smp-framing", ""),
     ("clippy:wrp-core", "wrp", ""),
+    ("clippy:wrp-link", "wrp", "tokio"),
     ("clippy:tcp", "postroad-transport", "tcp"),
     ("clippy:unix", "postroad-transport", "unix"),
     ("clippy:memory", "postroad-transport", "memory"),
@@ -68,7 +69,9 @@ fn steps(fuzz_seconds: u32) -> Vec<Step> {
     steps.push(step("test", |root| test::command(root, &[])));
     steps.push(step("conformance", conformance::gate));
     steps.push(step("dissector", dissector::gate));
-    steps.push(step("interop:npm-smp", interop::npm_smp));
+    for name in interop::programs() {
+        steps.push(step(&format!("interop:{name}"), move |root| interop::exchange(root, name)));
+    }
     steps
         .push(step("fuzz-smoke", move |root| fuzz::command(root, &["--seconds".to_owned(), fuzz_seconds.to_string()])));
     steps

@@ -74,9 +74,10 @@ Prints the Wireshark dissector that the crate smp121 makes from its table of the
 docs/wire/smp121.lua; --check fails when that file says something else.";
 
 const INTEROP: &str = "\
-Usage: cargo xtask interop npm-smp
+Usage: cargo xtask interop npm-smp|npm-wrp
 
-Installs npm `smp` 1.1.3 under target/interop (without its install scripts) and exchanges messages with it. Needs node and npm.";
+Installs the packages under target/interop (without their install scripts) and exchanges messages: with npm `smp` 1.1.3, or with
+devices and servers made of npm `ws` and `@msgpack/msgpack`. Needs node and npm.";
 
 const BENCH: &str = "\
 Usage: cargo xtask bench [ARGS..]

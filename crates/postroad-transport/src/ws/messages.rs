@@ -40,6 +40,8 @@ pub struct Messages<S> {
     /// What the stream ends with, once the peer's close has come.
     end: Option<CarrierError>,
     ended: bool,
+    /// Our close is on its way.
+    closing: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
@@ -51,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
             .max_message_size(Some(limits.message_len_max))
             .max_frame_size(Some(limits.frame_len_max.min(limits.message_len_max)));
         let inner = WebSocketStream::from_partially_read(io, tail, role, Some(config)).await;
-        Self { inner, address, end: None, ended: false }
+        Self { inner, address, end: None, ended: false, closing: false }
     }
 
     /// The stream below.
@@ -157,6 +159,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Unit> for Messages<S> {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), CarrierError>> {
         let this = self.get_mut();
-        Pin::new(&mut this.inner).poll_close(cx).map_err(|error| this.write_error(error))
+        if !this.closing {
+            // The library's own way to close says no reason.
+            let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+            match Pin::new(&mut this.inner).start_send(Message::Close(Some(frame))) {
+                Ok(()) => this.closing = true,
+                // Closed already, by either end.
+                Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => return Poll::Ready(Ok(())),
+                Err(error) => return Poll::Ready(Err(this.write_error(error))),
+            }
+        }
+        match ready!(Pin::new(&mut this.inner).poll_flush(cx)) {
+            Err(error) => Poll::Ready(Err(this.write_error(error))),
+            Ok(()) => Poll::Ready(Ok(())),
+        }
     }
 }

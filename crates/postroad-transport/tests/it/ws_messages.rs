@@ -107,6 +107,20 @@ async fn an_end_without_a_close_and_a_close_with_a_complaint_are_errors() {
 }
 
 #[tokio::test]
+async fn our_close_says_that_all_is_well() {
+    let (mut ours, mut theirs) = beside_the_library(ws::Limits::default()).await;
+    ours.send(binary(b"last")).await.unwrap();
+    soon(ours.close()).await.unwrap();
+    assert!(matches!(soon(theirs.next()).await, Some(Ok(Message::Binary(_)))));
+    let Some(Ok(Message::Close(Some(frame)))) = soon(theirs.next()).await else { panic!("no reason") };
+    assert_eq!(frame.code, CloseCode::Normal);
+    // The answer to it.
+    soon(theirs.flush()).await.unwrap_or_default();
+    assert!(next(&mut ours).await.is_none());
+    soon(ours.close()).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_came_with_the_handshake_is_the_first_message() {
     let (near, mut far) = tokio::io::duplex(10_000);
     let server = async move {
