@@ -8,7 +8,7 @@ use crate::run::{self, Outcome, Root};
 use crate::{conformance, deps, dissector, fuzz, interop, reqs, test, tidy};
 
 /// Feature sets that clippy sees, besides the whole workspace as it is: name of the step, package, features instead of the default ones.
-const FEATURE_SETS: [(&str, &str, &str); 10] = [
+const FEATURE_SETS: [(&str, &str, &str); 11] = [
     ("clippy:smp-framing-core", "smp-framing", ""),
     ("clippy:wrp-core", "wrp", ""),
     ("clippy:wrp-link", "wrp", "tokio"),
