@@ -67,6 +67,15 @@ fn steps(fuzz_seconds: u32) -> Vec<Step> {
         run::cargo(root, &args).env("RUSTDOCFLAGS", "-D warnings").outcome()
     }));
     steps.push(step("test", |root| test::command(root, &[])));
+    // The other backend of streams, which no other step builds.
+    steps.push(step("test:libdeflate", |root| {
+        let args: &[&str] = if test::has_nextest(root) {
+            &["nextest", "run", "-p", "wrp-ssp", "--features", "libdeflate"]
+        } else {
+            &["test", "-p", "wrp-ssp", "--features", "libdeflate"]
+        };
+        run::cargo(root, args).outcome()
+    }));
     steps.push(step("conformance", conformance::gate));
     steps.push(step("dissector", dissector::gate));
     for name in interop::programs() {

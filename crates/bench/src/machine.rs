@@ -5,7 +5,7 @@ use crate::harness::clock;
 use rustix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Processor time of this process so far, all threads, and of the [`Helper`].
@@ -68,18 +68,30 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn begin() -> Self {
-        Self { wall: clock(), busy: busy_time(), own: process_cpu() }
+        Self { wall: clock(), busy: busy_time(), own: process_cpu() + children_cpu() }
     }
 
     /// The share of all processors that others used since `begin`, 0 to 1; 0 where the system does not tell.
     pub(crate) fn foreign_share(&self) -> f64 {
         let (Some(before), Some(after)) = (self.busy, busy_time()) else { return 0.0 };
-        let own = process_cpu().saturating_sub(self.own);
+        let own = (process_cpu() + children_cpu()).saturating_sub(self.own);
         let foreign = after.saturating_sub(before).saturating_sub(own).as_secs_f64();
         let cpus = std::thread::available_parallelism()
             .map_or(1.0, |count| f64::from(u32::try_from(count.get()).unwrap_or(1)));
         foreign / (self.wall.elapsed().as_secs_f64() * cpus)
     }
+}
+
+/// Processor time of children that are contenders, in ns.
+static CHILDREN_CPU_NS: AtomicU64 = AtomicU64::new(0);
+
+/// A contender in a process of its own has used so much: that is no foreign load.
+pub(crate) fn count_child(cpu: Duration) {
+    CHILDREN_CPU_NS.fetch_add(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+fn children_cpu() -> Duration {
+    Duration::from_nanos(CHILDREN_CPU_NS.load(Ordering::Relaxed))
 }
 
 /// Time that processors were not idle since the start: user, nice, system, irq, softirq, steal.

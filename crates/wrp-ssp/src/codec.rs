@@ -1,10 +1,18 @@
 //! Payloads, compressed and back, with states and buffers that are used again for every packet.
 
 mod gzip;
+#[cfg(feature = "libdeflate")]
+mod libdeflate;
+#[cfg(not(feature = "libdeflate"))]
+mod zlib;
 
 use crate::{Encoding, Level};
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Decompress, FlushDecompress, Status};
+#[cfg(feature = "libdeflate")]
+use libdeflate::Deflater;
 use thiserror::Error;
+#[cfg(not(feature = "libdeflate"))]
+use zlib::Deflater;
 
 /// Octets of output that any packet may have, whatever its ratio.
 //= SSP-L4
@@ -16,7 +24,7 @@ pub struct Compressor {
     encoding: Encoding,
     level: Level,
     /// Made when it is needed first: it takes some 300 kB.
-    state: Option<Compress>,
+    state: Option<Deflater>,
 }
 
 impl Compressor {
@@ -44,19 +52,8 @@ impl Compressor {
     }
 
     fn deflate(&mut self, plain: &[u8], out: &mut Vec<u8>) {
-        let level = Compression::new(self.level.number());
-        let state = self.state.get_or_insert_with(|| Compress::new(level, false));
-        state.reset();
-        out.reserve(compressed_len_max(plain.len()));
-        loop {
-            let taken_len = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
-            let rest = plain.get(taken_len..).unwrap_or_default();
-            match state.compress_vec(rest, out, FlushCompress::Finish) {
-                Ok(Status::StreamEnd) | Err(_) => return,
-                // Never, as there is room for the worst case; and if there were not, there is now.
-                Ok(Status::Ok | Status::BufError) => out.reserve(RATIO_FREE_LEN),
-            }
-        }
+        let level = self.level;
+        self.state.get_or_insert_with(|| Deflater::new(level)).deflate(plain, out);
     }
 }
 
@@ -110,6 +107,8 @@ pub struct Decompressor {
     /// Made when the first compressed payload comes: it takes some 40 kB.
     state: Option<Decompress>,
     plain: Vec<u8>,
+    #[cfg(feature = "libdeflate")]
+    whole: libdeflate::Whole,
 }
 
 impl Decompressor {
@@ -121,6 +120,15 @@ impl Decompressor {
     pub fn decompress(&mut self, encoding: Encoding, payload: &[u8], caps: Caps) -> Result<&[u8], DecodeFault> {
         self.plain.clear();
         let mut room = Room::new(payload.len(), caps);
+        // Only where nothing behind the data matters: how much of it was taken is not told. Faults are left to the slower way,
+        // which knows what they are.
+        #[cfg(feature = "libdeflate")]
+        {
+            self.whole.clear();
+            if encoding == Encoding::Deflate && self.whole.inflate(payload, room.max) {
+                return Ok(self.whole.last());
+            }
+        }
         match encoding {
             Encoding::Identity => {
                 room.check(payload.len())?;
@@ -181,6 +189,10 @@ impl Decompressor {
     /// What came out last.
     #[must_use]
     pub fn last(&self) -> &[u8] {
+        #[cfg(feature = "libdeflate")]
+        if !self.whole.last().is_empty() {
+            return self.whole.last();
+        }
         &self.plain
     }
 

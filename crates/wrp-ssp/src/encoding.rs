@@ -83,14 +83,3 @@ impl FromStr for Encoding {
         Self::parse(name).map(|(encoding, _)| encoding)
     }
 }
-
-impl Level {
-    pub(crate) const fn number(self) -> u32 {
-        match self {
-            Self::None => 0,
-            Self::Fastest => 1,
-            Self::Default => 6,
-            Self::Best => 9,
-        }
-    }
-}

@@ -2,6 +2,7 @@
 
 pub(crate) mod memory;
 mod messages;
+mod reference;
 mod streams;
 
 use crate::args::Settings;
@@ -12,5 +13,9 @@ use crate::machine::Noise;
 pub(crate) fn figures(settings: &Settings, noise: &mut Noise) -> anyhow::Result<Vec<Figure>> {
     let plans = messages::plans()?.into_iter().chain(streams::plans()?);
     let wanted = plans.filter(|plan| settings.wants(&plan.name));
-    wanted.map(|plan| plan.measure(settings, noise)).collect()
+    let mut figures = wanted.map(|plan| plan.measure(settings, noise)).collect::<anyhow::Result<Vec<_>>>()?;
+    if settings.wants("size of text") {
+        figures.extend(streams::sizes()?);
+    }
+    Ok(figures)
 }
