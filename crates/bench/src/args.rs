@@ -16,7 +16,9 @@ groups (all where none is named):
   carriers     message rate and bulk over TLS and WebSocket
   smp121       requests and replies over UDP and raw IP (needs CAP_NET_RAW), beside TCP, QUIC and NATS
                (where nats-server is installed, Debian: nats-server; else its rows are skipped)
-  wrp          WRP messages, and streams over them, beside rmp-serde, flate2, libdeflate and memcpy
+  wrp          WRP messages, and streams over them, beside rmp-serde, flate2, libdeflate and memcpy, and the reference
+               (where Go 1.26 can build it: it fetches its modules, or POSTROAD_REFERENCE_MODFILE names a go.mod; else
+               its rows are left out); links over a WebSocket
   allocations  allocations per message in steady state
   memory       peak memory of a long body
   idle         memory of idle connections

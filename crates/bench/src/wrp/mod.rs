@@ -1,5 +1,6 @@
-//! WRP messages and streams over them, in memory, on one thread.
+//! WRP messages and streams over them, in memory, on one thread; links over a WebSocket.
 
+mod links;
 pub(crate) mod memory;
 mod messages;
 mod reference;
@@ -11,7 +12,8 @@ use crate::machine::Noise;
 
 /// The group.
 pub(crate) fn figures(settings: &Settings, noise: &mut Noise) -> anyhow::Result<Vec<Figure>> {
-    let plans = messages::plans()?.into_iter().chain(streams::plans()?);
+    let runtime = crate::net::runtime()?;
+    let plans = messages::plans()?.into_iter().chain(streams::plans()?).chain(links::plans(&runtime));
     let wanted = plans.filter(|plan| settings.wants(&plan.name));
     let mut figures = wanted.map(|plan| plan.measure(settings, noise)).collect::<anyhow::Result<Vec<_>>>()?;
     if settings.wants("size of text") {
