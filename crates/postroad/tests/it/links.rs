@@ -132,6 +132,7 @@ async fn a_body_that_is_given_up_and_a_link_that_ends_in_it_are_errors() {
         let error = within(10, body.next()).await.unwrap_err();
         let wanted = if gives_up { ErrorKind::Peer } else { ErrorKind::Lost };
         assert_eq!(error.kind(), wanted, "{error}");
+        assert!(error.why().contains(if gives_up { "given up" } else { "before its end" }), "{error}");
         assert_eq!(body.next().await.unwrap_err().kind(), wanted, "each time it is asked");
     }
 }
@@ -303,6 +304,30 @@ async fn over_smp_a_message_is_the_one_argument_of_one_message() {
     let large = wrp::Event::new("mac:112233445566", "event:x").payload(pattern(200_000, 2)).build().unwrap();
     bare.send(large.encode()).await.unwrap();
     assert_eq!(message_of(&client).await.payload_len(), 200_000, "it came in frames");
+}
+
+#[tokio::test]
+async fn closing_waits_for_bodies_and_not_for_a_peer_that_takes_nothing() {
+    let Pair { client, server, .. } = &pair("wrp+ws").await;
+    let mut body = client.open_body("x").await.unwrap();
+    body.write(pattern(100_000, 1)).await.unwrap();
+    let closing = tokio::spawn({
+        let client = client.clone();
+        async move { client.close().await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    body.write(pattern(100_000, 2)).await.unwrap();
+    body.finish().await.unwrap();
+    let Some(Incoming::Body(body)) = within(10, server.receive()).await.unwrap() else { panic!() };
+    assert_eq!(within(10, body.collect(1 << 20)).await.unwrap().len(), 200_000);
+    within(10, closing).await.unwrap().unwrap();
+
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = postroad::connect(format!("wrp+tcp://{}", mute.local_addr().unwrap())).await.unwrap();
+    let _open = mute.accept().await.unwrap();
+    while tokio::time::timeout(Duration::from_millis(300), client.send(pattern(250_000, 0))).await.is_ok() {}
+    let _in_whatever_order = within(15, client.close()).await;
+    assert!(within(1, client.receive()).await.is_ok_and(|end| end.is_none()), "it has ended");
 }
 
 #[tokio::test]

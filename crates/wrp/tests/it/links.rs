@@ -268,6 +268,41 @@ async fn texts_and_rubbish_do_not_end_the_link() {
     assert!(matches!(receiver.receive().await, Some(Incoming::Message(_))));
 }
 
+//= WRP-N11
+#[test]
+fn whatever_comes_is_a_sign_of_life() {
+    let octets = event().encode();
+    for input in [Input::Text { len: 1 }, Input::SignOfLife, Input::Message(&octets), Input::Message(&Bytes::new())] {
+        let mut link = opened(Config::device());
+        link.handle(at(50), input.clone()).unwrap();
+        let _event = link.poll_event();
+        link.handle_timeout(at(109));
+        assert_eq!(link.poll_event(), None, "{input:?}");
+        link.handle_timeout(at(110));
+        assert!(matches!(link.poll_event(), Some(Event::Silent(_))), "{input:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_the_road_broke_is_handed_over_although_it_had_to_wait() {
+    let (other, road) = roads(64);
+    let (sender, mut receiver, mut driver) = channel(Config::without_pings());
+    let run = tokio::spawn(async move { driver.run(road).await });
+    let Road { out, came } = other;
+    for number in 0..40 {
+        out.get_ref().unwrap().send(Unit::Message(numbered(number).encode())).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Nobody takes anything any more, while one message has come that finds no room.
+    drop(came);
+    let _broken = sender.send(&event()).await;
+    for number in 0..33 {
+        let Some(Incoming::Message(received)) = receiver.receive().await else { panic!("{number}") };
+        assert_eq!(received.message, numbered(number));
+    }
+    assert_eq!(run.await.unwrap(), End::Failed(Broken));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_last_sender_dropped_closes_and_a_peer_that_does_not_is_left_after_two_seconds() {
     let (mut other, road) = roads(64);

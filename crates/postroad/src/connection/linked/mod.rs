@@ -36,9 +36,6 @@ const STATUS_REFUSED: i64 = 500;
 /// How long a closing connection waits for its bodies, and for the other end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a closing connection leaves what came to whoever receives, before it drops what finds no place.
-const RECEIVE_GRACE: Duration = Duration::from_secs(2);
-
 /// Refusals of dropped requests that may wait for room at the same time.
 const REFUSALS_MAX: usize = 64;
 
@@ -295,14 +292,9 @@ impl Linked {
         let table = &self.0.table;
         // A body that nobody finishes is not waited for without end.
         let _in_time = tokio::time::timeout(CLOSE_TIMEOUT, self.0.bodies.wait_for_none()).await;
-        let mut closing = core::pin::pin!(self.0.sender.close());
-        if tokio::time::timeout(RECEIVE_GRACE, &mut closing).await.is_err() {
-            // What nobody receives would keep the end from being read.
-            table.begin_to_drop();
-            if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
-                // The peer takes nothing, so it will not say goodbye either.
-                self.0.driving.abort();
-            }
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.0.sender.close()).await.is_err() {
+            // The peer takes nothing, so it will not say goodbye either.
+            self.0.driving.abort();
         }
         table.wait_for_end().await;
         match table.end.get() {

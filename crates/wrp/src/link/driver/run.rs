@@ -168,12 +168,8 @@ where
             let input = match &unit {
                 Unit::Message(octets) => Input::Message(octets),
                 Unit::Text(text) => Input::Text { len: text.len() },
-                Unit::Ping(_) => {
-                    // The answer is queued in the road.
-                    self.is_dirty = true;
-                    Input::SignOfLife
-                }
-                Unit::Pong(_) => Input::SignOfLife,
+                // The road answers pings when it is polled next, which is at once.
+                Unit::Ping(_) | Unit::Pong(_) => Input::SignOfLife,
             };
             // What came cannot be refused.
             let _infallible = self.driver.link.handle(now, input);
