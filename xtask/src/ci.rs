@@ -92,6 +92,8 @@ struct Ended {
     name: String,
     passed: bool,
     took: Duration,
+    /// What the step said when it failed, as far as it names something.
+    reasons: Vec<String>,
 }
 
 /// What the command line asked for.
@@ -155,16 +157,19 @@ fn run_all(root: &Root, steps: &[Step]) -> Vec<Ended> {
     for step in steps {
         say!("\n== {}", step.name);
         let begun = Instant::now();
+        run::reasons();
         let passed = match (step.action)(root) {
             Ok(outcome) => outcome == Outcome::Passed,
             Err(error) => {
                 complain!("{}: {error:#}", step.name);
+                run::remember(&format!("{error:#}"));
                 false
             }
         };
         let took = begun.elapsed();
         say!("== {} {} in {:.1} s", step.name, if passed { "passed" } else { "FAILED" }, took.as_secs_f64());
-        ended.push(Ended { name: step.name.clone(), passed, took });
+        let reasons = if passed { Vec::new() } else { run::reasons() };
+        ended.push(Ended { name: step.name.clone(), passed, took, reasons });
     }
     ended
 }
@@ -175,6 +180,11 @@ fn summary(ended: &[Ended]) -> String {
     for step in ended {
         let result = if step.passed { "passed" } else { "FAILED" };
         text.push_str(&format!("{:<26} {result}  {:>7.1} s\n", step.name, step.took.as_secs_f64()));
+    }
+    for step in ended {
+        for reason in &step.reasons {
+            text.push_str(&format!("{} failed: {reason}\n", step.name));
+        }
     }
     let total: Duration = ended.iter().map(|step| step.took).sum();
     let failed = ended.iter().filter(|step| !step.passed).count();
@@ -203,6 +213,7 @@ mod tests {
         let text = summary(&ended);
         assert!(text.ends_with("\n2 passed, 2 failed\n"), "{text}");
         assert!(text.contains("bad                        FAILED"), "{text}");
+        assert!(text.contains("\nbroken failed: planted\n"), "{text}");
     }
 
     #[test]

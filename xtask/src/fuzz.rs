@@ -12,6 +12,8 @@ use crate::run::{self, Fault, Outcome, Root};
 /// How long each target runs unless told otherwise.
 pub(crate) const SECONDS: u32 = 30;
 const RSS_MIB_MAX: u32 = 2048;
+/// How much of what libFuzzer says is shown of a run that found something: its recommended dictionary may follow the finding.
+const LINES_MAX: usize = 400;
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +113,12 @@ fn fuzz_one(root: &Root, target: &str, seconds: u32) -> Result<Outcome> {
     if root.path(&dictionary).is_file() {
         run = run.args([format!("-dict={dictionary}").as_str()]);
     }
-    run.outcome()
+    let (outcome, said) = run.quietly(LINES_MAX)?;
+    if let Some(done) = said.iter().rev().find(|line| line.starts_with("Done ")).filter(|_| outcome == Outcome::Passed)
+    {
+        say!("{target}: {done}");
+    }
+    Ok(outcome)
 }
 
 fn targets(fuzz: &Path) -> Result<BTreeSet<String>> {

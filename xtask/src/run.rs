@@ -1,8 +1,10 @@
 //! Running programs, walking the tree, and saying what a gate found.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,10 +71,28 @@ impl Fault {
     }
 }
 
+/// What turned gates red since it was last asked for: long after the lines themselves have scrolled away, `ci` says it once more.
+static REASONS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+const REASONS_MAX: usize = 100;
+
+/// Keeps a line for the closing table of `ci`, once however often it is said.
+pub(crate) fn remember(reason: &str) {
+    let mut reasons = REASONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if reasons.len() < REASONS_MAX && !reasons.iter().any(|kept| kept == reason) {
+        reasons.push(reason.to_owned());
+    }
+}
+
+/// Takes what was kept.
+pub(crate) fn reasons() -> Vec<String> {
+    std::mem::take(&mut *REASONS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// Prints the faults of a gate, or one line that there are none.
 pub(crate) fn verdict(gate: &str, faults: &[Fault], passed_because: &str) -> Outcome {
     for fault in faults {
         complain!("{gate}: {}\n    {}", fault.what, fault.remedy);
+        remember(&fault.what);
     }
     if faults.is_empty() {
         say!("{gate}: {passed_because}");
@@ -203,6 +223,28 @@ impl Run {
         String::from_utf8(output.stdout).with_context(|| format!("{} did not print UTF-8", self.shown))
     }
 
+    /// Runs it and keeps what it says to itself unless it fails, when the last lines are shown. Returns the last of them.
+    pub(crate) fn quietly(mut self, lines_max: usize) -> Result<(Outcome, Vec<String>)> {
+        complain!("$ {}", self.shown);
+        self.command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().with_context(|| format!("{} could not be started", self.shown))?;
+        let mut last = VecDeque::new();
+        if let Some(pipe) = child.stderr.take() {
+            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                if last.len() == lines_max {
+                    last.pop_front();
+                }
+                last.push_back(String::from_utf8_lossy(&line).into_owned());
+            }
+        }
+        let status = child.wait().with_context(|| format!("{} could not be waited for", self.shown))?;
+        if !status.success() {
+            last.iter().for_each(|line| complain!("{line}"));
+            complain!("{} ended with {status}", self.shown);
+        }
+        Ok((Outcome::of(status.success()), last.into()))
+    }
+
     /// Runs it, shows all it says, and counts the tests that it tells of.
     pub(crate) fn counted(mut self) -> Result<(Outcome, Counts)> {
         complain!("$ {}", self.shown);
@@ -223,8 +265,22 @@ fn listen(pipe: impl Read, show: impl Fn(&str)) -> Vec<Closing> {
         let line = String::from_utf8_lossy(&line);
         show(&line);
         closings.extend(count_tests(&line));
+        if let Some(name) = failed_test(&line) {
+            remember(name);
+        }
     }
     closings
+}
+
+/// The name in a line that says that one test failed.
+fn failed_test(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+        return Some(name);
+    }
+    let (word, rest) = line.split_once(" [")?;
+    let is_red = ["FAIL", "TIMEOUT", "SIGABRT", "SIGSEGV", "SIGKILL", "LEAK-FAIL"].contains(&word);
+    is_red.then(|| rest.split_once(']').map(|(_, name)| name.trim())).flatten()
 }
 
 /// A summary says it all: the results beside it are of single tests whose output it shows.
@@ -332,6 +388,30 @@ mod tests {
         assert!(program(&root, "no-such-program-here", &[]).outcome().is_err());
         let shell = program(&root, "sh", &["-c", "echo 'test result: ok. 2 passed; 0 failed;'; exit 3"]);
         assert_eq!(shell.counted().unwrap(), (Outcome::Failed, Counts { passed: 2, failed: 0 }));
+    }
+
+    #[test]
+    fn failed_tests_are_named_whichever_runner_says_so() {
+        assert_eq!(failed_test("test wire::hello ... FAILED"), Some("wire::hello"));
+        assert_eq!(
+            failed_test("        FAIL [   0.041s] (3/9) wrp::laws link::hello"),
+            Some("(3/9) wrp::laws link::hello")
+        );
+        assert_eq!(failed_test("     TIMEOUT [ 300.0s] wrp::laws link::hello"), Some("wrp::laws link::hello"));
+        for other in
+            ["        PASS [   0.041s] wrp::laws a", "test wire::hello ... ok", "test result: FAILED. 0 passed"]
+        {
+            assert_eq!(failed_test(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_quiet_program_is_heard_when_it_fails() {
+        let root = Root(std::env::temp_dir());
+        let run = |script| program(&root, "sh", &["-c", script]).quietly(2).unwrap();
+        let lines = vec!["b".to_owned(), "c".to_owned()];
+        assert_eq!(run("printf 'a\\nb\\nc\\n' >&2"), (Outcome::Passed, lines.clone()));
+        assert_eq!(run("printf 'a\\nb\\nc\\n' >&2; exit 1"), (Outcome::Failed, lines));
     }
 
     #[test]
