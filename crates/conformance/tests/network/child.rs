@@ -14,7 +14,7 @@ pub(crate) const ROLE: &str = "POSTROAD_TEST_ROLE";
 pub(crate) const MARK: &str = "@@";
 
 /// How long a child may take over anything.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(200);
 
 #[derive(Debug)]
 pub(crate) struct Child {
