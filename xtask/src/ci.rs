@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::run::{self, Outcome, Root};
-use crate::{conformance, deps, dissector, fuzz, interop, reqs, test, tidy};
+use crate::{conformance, deps, dissector, fuzz, interop, reqs, spec, test, tidy};
 
 /// Feature sets that clippy sees, besides the whole workspace as it is: name of the step, package, features instead of the default ones.
-const FEATURE_SETS: [(&str, &str, &str); 11] = [
+const FEATURE_SETS: [(&str, &str, &str); 12] = [
     ("clippy:smp-framing-core", "smp-framing", ""),
     ("clippy:wrp-core", "wrp", ""),
     ("clippy:wrp-link", "wrp", "tokio"),
+    ("clippy:smrp-core", "smrp", ""),
     ("clippy:tcp", "postroad-transport", "tcp"),
     ("clippy:unix", "postroad-transport", "unix"),
     ("clippy:memory", "postroad-transport", "memory"),
@@ -23,7 +24,7 @@ const FEATURE_SETS: [(&str, &str, &str); 11] = [
 ];
 
 /// The crates that have to build without their default features, so without a runtime.
-const CORES: [&str; 5] = ["wirekit", "smp121", "smp-framing", "wrp", "wrp-ssp"];
+const CORES: [&str; 6] = ["wirekit", "smp121", "smp-framing", "wrp", "wrp-ssp", "smrp"];
 
 type Action = Box<dyn Fn(&Root) -> Result<Outcome>>;
 
@@ -49,6 +50,7 @@ fn steps(fuzz_seconds: u32) -> Vec<Step> {
         cargo_step("fmt", &["fmt", "--all", "--check"]),
         step("deps", deps::gate),
         step("reqs", |root| reqs::command(root, &[])),
+        step("spec", |root| spec::command(root, &[])),
         step("tidy", tidy::gate),
         step("vectors", |root| Ok(test::vectors_gate(root))),
         cargo_step("clippy:workspace", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),

@@ -8,6 +8,7 @@ Usage: cargo xtask COMMAND [--help]
   ci            all gates below, with times and a closing table
   deps          only the allowed edges between crates; cores free of tokio
   reqs          every requirement that is called done has a test
+  spec          the requirements of SMRP are the statements of docs/smrp.md
   tidy          file sizes; papers name what exists; wire examples are well formed
   conformance   the conformance cases, and docs/conformance.md
   dissector     docs/wire/smp121.lua, for Wireshark
@@ -55,6 +56,12 @@ count as tests through their keys `requirement` and `requirements`. A test marke
   --table   print each id with its tests
   --write   mark as done what has a test (a promise that it keeps one)";
 
+const SPEC: &str = "\
+Usage: cargo xtask spec [--write]
+
+Fails where docs/requirements/smrp.toml is not what the normative statements of docs/smrp.md say; `--write` makes it anew
+and keeps what is done.";
+
 const TIDY: &str = "\
 Usage: cargo xtask tidy
 
@@ -97,6 +104,7 @@ pub(crate) fn of(command: &str) -> Option<&'static str> {
         "ci" => CI,
         "deps" => DEPS,
         "reqs" => REQS,
+        "spec" => SPEC,
         "tidy" => TIDY,
         "conformance" => CONFORMANCE,
         "dissector" => DISSECTOR,

@@ -28,6 +28,7 @@ mod interop;
 mod manifest;
 mod reqs;
 mod run;
+mod spec;
 mod tags;
 mod test;
 mod tidy;
@@ -74,6 +75,7 @@ fn dispatch(root: &Root, command: &str, rest: &[String]) -> anyhow::Result<Outco
     match command {
         "deps" => run::no_arguments(rest, || deps::gate(root)),
         "reqs" => reqs::command(root, rest),
+        "spec" => spec::command(root, rest),
         "tidy" => run::no_arguments(rest, || tidy::gate(root)),
         "test" => test::command(root, rest),
         "ci" => ci::command(root, rest),

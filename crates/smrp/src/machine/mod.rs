@@ -1,0 +1,413 @@
+//! All rules of a session, without I/O.
+
+mod buffer;
+mod commands;
+mod event;
+mod flow;
+mod incoming;
+mod ledger;
+mod link;
+mod messages;
+mod outgoing;
+mod reading;
+mod replay;
+mod resume;
+mod scheduler;
+mod settling;
+mod stream;
+mod table;
+mod timers;
+mod transmit;
+
+pub use commands::Request;
+pub use event::{Claim, Event, Grant, Opened, Reattach, Ticket};
+pub use resume::Adoption;
+pub use timers::Reason;
+pub use transmit::Transmit;
+
+use crate::access::Access;
+use crate::config::Config;
+use crate::error::{ConfigError, Fault, SessionError};
+use crate::wire::Code;
+use crate::{Direction, Role, Settings, StreamId};
+use bytes::{Bytes, BytesMut};
+use core::time::Duration;
+use flow::Credit;
+use ledger::Ledger;
+use link::{Link, Stage};
+use replay::Replay;
+use scheduler::Scheduler;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use table::Table;
+use wirekit::{Deadline, Instant, Machine};
+
+/// What can happen to a session from outside, commands apart.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Octets came. What cannot be read yet stays in the buffer; hand it in again with more behind it.
+    Received(&'a mut BytesMut),
+    /// The carrier ended, in whatever order.
+    LinkLost,
+}
+
+/// Where a session is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It has a link.
+    Linked,
+    /// It waits for another one, until then.
+    Detached { until: Instant, keep: Duration },
+    /// It is over.
+    Over,
+}
+
+/// A drain of ours.
+#[derive(Clone, Copy, Debug)]
+struct Drain {
+    final_at: Instant,
+    ends_at: Instant,
+    duration: Duration,
+    is_final: bool,
+}
+
+/// A drain of the peer.
+#[derive(Clone, Debug)]
+struct PeerGoing {
+    redirect: Option<String>,
+}
+
+/// What a session has done. Octets are those of frames; messages and streams count in both directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Octets received.
+    pub received_len: u64,
+    /// Octets handed to the carrier.
+    pub transmitted_len: u64,
+    /// Frames received.
+    pub frames_received: u64,
+    /// Frames written.
+    pub frames_sent: u64,
+    /// Frames of unknown types that were skipped.
+    pub frames_skipped: u64,
+    /// Frames that came for closed streams.
+    pub frames_late: u64,
+    /// Streams opened by either end.
+    pub streams_opened: u64,
+    /// Datagrams dropped before they were sent.
+    pub datagrams_dropped: u64,
+    /// Datagrams that came and found the queue full.
+    pub datagrams_lost: u64,
+    /// Messages whose time passed before they were sent whole.
+    pub messages_expired: u64,
+    /// Messages that the peer gave up.
+    pub messages_skipped: u64,
+    /// How often a link was replaced.
+    pub reattached: u64,
+    /// Wasted work of the peer, in thousandths.
+    pub ledger_charged: u64,
+    /// The smoothed round trip, where one was measured.
+    pub rtt: Option<Duration>,
+    /// Octets of data that may be sent now, as far as the session alone is asked.
+    pub credit_left: u64,
+    /// Octets of data that came and were neither taken nor given back.
+    pub untaken_len: u64,
+    /// Of these, octets of messages that are not whole.
+    pub incomplete_len: u64,
+    /// Octets of session frames that are kept for another link.
+    pub replay_len: u64,
+}
+
+/// One end of a session.
+///
+/// The driver hands in what came and writes what [`poll_transmit`](Machine::poll_transmit) gives; the application's calls are methods: `open`, `write`,
+/// `read`, `send_message`, `request`, `finish`, `reset`, `stop` and so on.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    config: Arc<Config>,
+    ours: Settings,
+    peer: Settings,
+    seed: [u8; 32],
+    seed_count: u64,
+    phase: Phase,
+    link: Link,
+    table: Table,
+    scheduler: Scheduler,
+    credit: Credit,
+    /// Session frames without data that wait.
+    control: BytesMut,
+    replay: Replay,
+    /// Octets of session frames received whole.
+    position: u64,
+    ledger: Ledger,
+    events: VecDeque<Event>,
+    datagrams: Datagrams,
+    access: Access,
+    expires_at: Option<Instant>,
+    handle: Option<Bytes>,
+    epoch: u64,
+    drain: Option<Box<Drain>>,
+    peer_going: Option<Box<PeerGoing>>,
+    deadlines: BTreeSet<(Instant, StreamId)>,
+    end: Option<Box<SessionError>>,
+    end_was_told: bool,
+    was_established: bool,
+    now: Instant,
+    rtt: Option<Duration>,
+    stats: Stats,
+}
+
+#[derive(Debug, Default)]
+struct Datagrams {
+    out: VecDeque<OutDatagram>,
+    out_len: usize,
+    incoming: VecDeque<(u64, Bytes)>,
+    incoming_len: usize,
+    was_told: bool,
+}
+
+#[derive(Debug)]
+struct OutDatagram {
+    flow: u64,
+    data: Bytes,
+    expires_at: Option<Instant>,
+}
+
+impl Session {
+    /// A session whose first link has just been opened. `seed` must be fresh and unpredictable.
+    ///
+    /// # Errors
+    /// [`ConfigError`] as [`Config::check`] has it.
+    pub fn new(role: Role, config: Arc<Config>, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
+        config.check()?;
+        let (ours, floor) = (config.settings.clone(), Settings::floor());
+        let mut session = Self {
+            role,
+            table: Table::new(role, floor.max_streams_bidi, ours.max_streams_bidi, ours.max_streams_uni),
+            credit: Credit::new(floor.init_max_data, ours.init_max_data, now),
+            replay: Replay::new(ours.resumable_ms > 0),
+            ledger: Ledger::new(config.ledger, now),
+            ours,
+            peer: floor,
+            seed,
+            seed_count: 0,
+            phase: Phase::Linked,
+            link: Link::new(now),
+            scheduler: Scheduler::default(),
+            control: BytesMut::new(),
+            position: 0,
+            events: VecDeque::new(),
+            datagrams: Datagrams::default(),
+            access: Access::default(),
+            expires_at: None,
+            handle: None,
+            epoch: 0,
+            drain: None,
+            peer_going: None,
+            deadlines: BTreeSet::new(),
+            end: None,
+            end_was_told: false,
+            was_established: false,
+            now,
+            rtt: None,
+            stats: Stats::default(),
+            config,
+        };
+        if role == Role::Initiator {
+            let nonce = session.nonce();
+            session.link.greet(&session.config, &session.ours, nonce, false);
+            session.link.is_authenticated = true;
+        }
+        Ok(session)
+    }
+
+    /// Unpredictable octets: the seed is secret, and each use has its own number.
+    //= SMRP-P10, SMRP-R6, SMRP-PR2
+    fn random(&mut self) -> [u8; 32] {
+        self.seed_count += 1;
+        let mut hash = Sha256::new();
+        hash.update(self.seed);
+        hash.update(self.seed_count.to_be_bytes());
+        hash.finalize().into()
+    }
+
+    fn nonce(&mut self) -> [u8; 16] {
+        let random = self.random();
+        core::array::from_fn(|at| random.get(at).copied().unwrap_or_default())
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// What the peer declared; before its HELLO, what holds anyway.
+    #[must_use]
+    pub fn peer_settings(&self) -> &Settings {
+        &self.peer
+    }
+
+    /// Whose credentials the initiator showed, where it did and was believed.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.access.subject()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            rtt: self.rtt,
+            ledger_charged: self.ledger.charged,
+            credit_left: self.credit.room(),
+            untaken_len: self.credit.received - self.credit.taken,
+            incomplete_len: self.credit.incomplete,
+            replay_len: self.replay.len(),
+            ..self.stats
+        }
+    }
+
+    /// Streams that are open or not yet let go of.
+    #[must_use]
+    pub fn stream_count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Why the session is over; `None` while it is not.
+    #[must_use]
+    pub fn ended(&self) -> Option<&SessionError> {
+        self.end.as_deref()
+    }
+
+    /// True while octets of the carrier are wanted.
+    //= SMRP-FC10, SMRP-X5
+    #[must_use]
+    pub fn wants_octets(&self) -> bool {
+        self.phase == Phase::Linked
+            && !matches!(self.link.stage, Stage::Deciding | Stage::Over)
+            && self.end.is_none()
+            && self.link.paused_until.is_none()
+            && self.control.len() <= self.config.limits.control_len_max
+    }
+
+    /// Time does not go back.
+    fn at(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn check_alive(&self) -> Result<(), SessionError> {
+        match &self.end {
+            Some(end) => Err(end.as_ref().clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the session because of the peer.
+    //= SMRP-E1
+    fn fail(&mut self, fault: Fault) {
+        let (code, frame_type) = (fault.code(), fault.frame_type());
+        let reason = fault.to_string();
+        self.close_with(code, frame_type, &reason, SessionError::Fault(fault));
+    }
+
+    fn fail_rule(&mut self, code: Code, frame_type: u8, what: &'static str) {
+        self.fail(Fault::rule(code, frame_type, what));
+    }
+
+    /// Writes CLOSE and ends.
+    //= SMRP-L4
+    fn close_with(&mut self, code: Code, frame_type: u64, reason: &str, error: SessionError) {
+        if self.end.is_some() {
+            return;
+        }
+        let reason: String = reason
+            .chars()
+            .scan(0, |len, c| {
+                *len += c.len_utf8();
+                (*len <= crate::wire::REASON_LEN_MAX).then_some(c)
+            })
+            .collect();
+        if self.phase == Phase::Linked && self.link.stage != Stage::Over {
+            // What answers the first preface goes out with it; everything else that waits does not.
+            let frame = crate::wire::Frame::Close { code, frame_type, reason: Bytes::from(reason) };
+            self.link.put(&frame);
+        }
+        self.end_with(error);
+    }
+
+    /// Ends without a word.
+    fn end_with(&mut self, error: SessionError) {
+        if self.end.is_some() {
+            return;
+        }
+        self.end = Some(Box::new(error));
+        self.link.pong = None;
+        self.phase = Phase::Over;
+        self.replay.stop_keeping();
+        self.deadlines.clear();
+        self.datagrams.out.clear();
+        self.datagrams.out_len = 0;
+        self.control = BytesMut::new();
+        self.link.again = Vec::new();
+    }
+
+    /// The direction that data of ours takes, and whether we have it.
+    fn sends_on(&self, id: StreamId) -> bool {
+        id.direction() == Direction::Bidi || id.opener() == self.role
+    }
+
+    fn receives_on(&self, id: StreamId) -> bool {
+        id.direction() == Direction::Bidi || id.opener() != self.role
+    }
+}
+
+impl Machine for Session {
+    type Input<'a> = Input<'a>;
+    type Event = Event;
+    type Transmit = Transmit;
+    type Reason = Reason;
+    type Error = core::convert::Infallible;
+
+    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), Self::Error> {
+        let now = self.at(now);
+        match input {
+            Input::Received(buffer) => self.received(now, buffer),
+            Input::LinkLost => self.link_lost(now),
+        }
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let now = self.at(now);
+        self.timers_due(now);
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
+        let now = self.at(now);
+        self.transmit(now, out)
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        self.events = VecDeque::new();
+        // The last event waits for CLOSE to go out, so that a driver that stops at it has written everything.
+        if self.end_was_told || !self.link.out.is_empty() {
+            return None;
+        }
+        let end = self.end.as_ref()?.as_ref().clone();
+        self.end_was_told = true;
+        self.link.stage = Stage::Over;
+        Some(Event::Ended(end))
+    }
+
+    fn poll_timeout(&self) -> Option<Deadline<Reason>> {
+        self.next_deadline()
+    }
+}

@@ -1,0 +1,465 @@
+//! What goes out, and in which order.
+
+use super::link::Stage;
+use super::scheduler::{Outcome, QUANTUM};
+use super::stream::{SendMessages, SendState, Stream};
+use super::{Phase, Session, Transmit};
+use crate::wire::{Code, Frame, Open, Parameters, number, put_header, put_varint, varint_len};
+use crate::{Kind, StreamId};
+use bytes::{BufMut, Bytes};
+use core::time::Duration;
+use wirekit::Instant;
+
+/// The longest header of DATA or MSG behind its type, flags and length: stream, id, ttl.
+const FIELDS_LEN_MAX: u64 = 32;
+
+/// What one turn of a stream came to.
+struct Wrote {
+    len: u64,
+    frames: u64,
+    outcome: Outcome,
+}
+
+impl Session {
+    pub(super) fn transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
+        let before = out.len();
+        if self.link.stage == Stage::Over && self.link.out.is_empty() {
+            return false;
+        }
+        if let Some(data) = self.link.pong.take() {
+            self.link.put(&Frame::Ping { ack: true, data });
+        }
+        if !self.link.out.is_empty() {
+            out.put_chunk(self.link.out.split().freeze());
+            self.link.out = bytes::BytesMut::new();
+        }
+        if self.end.is_none() && self.phase == Phase::Linked {
+            self.transmit_datagrams(now, out);
+            if self.may_send_session_frames() {
+                let first = out.seal();
+                for chunk in core::mem::take(&mut self.link.again) {
+                    out.put_chunk(chunk);
+                }
+                let fresh = out.seal();
+                self.transmit_session(now, out);
+                let count = out.seal();
+                if count > first {
+                    self.link.has_session_frames = true;
+                }
+                out.since(fresh).for_each(|chunk| self.replay.sent(chunk));
+            }
+        }
+        out.seal();
+        let len = (out.len() - before) as u64;
+        self.stats.transmitted_len += len;
+        len > 0
+    }
+
+    fn may_send_session_frames(&self) -> bool {
+        match self.link.stage {
+            // The initiator's first flight, within the floor.
+            //= SMRP-S6
+            Stage::Preface | Stage::Hello => self.role == crate::Role::Initiator && !self.was_established,
+            Stage::Established => true,
+            // A second AUTH of an established link holds nothing up.
+            Stage::Deciding => self.link.is_authenticated && self.was_established && self.link.has_session_frames,
+            _ => false,
+        }
+    }
+
+    //= SMRP-O1
+    fn transmit_session(&mut self, now: Instant, out: &mut Transmit) {
+        if !self.control.is_empty() {
+            // Whatever stream it speaks of has been opened first.
+            let control = core::mem::take(&mut self.control).freeze();
+            out.put_data(control);
+        }
+        //= SMRP-R4
+        let kept_max = self.config.limits.replay_len_max as u64;
+        let mut stalled = 0;
+        while out.room() > 0 && (!self.replay.keeps() || self.replay.len() + (out.len() as u64) < kept_max) {
+            if self.credit.room() == 0 && self.only_data_waits() {
+                self.tell_blocked(out);
+                break;
+            }
+            let Some(turn) = self.scheduler.turn() else { break };
+            let is_shared = self.scheduler.is_shared();
+            let wrote = self.take_turn(now, turn.id, is_shared, out);
+            self.scheduler.end_turn(turn, wrote.outcome);
+            self.credit.sent += wrote.len;
+            self.stats.frames_sent += wrote.frames;
+            if wrote.outcome == Outcome::Done {
+                if let Some(stream) = self.table.get_mut(turn.id) {
+                    stream.send.is_scheduled = false;
+                }
+                self.forget_if_done(turn.id);
+            }
+            stalled = if wrote.frames == 0 && wrote.outcome != Outcome::Done { stalled + 1 } else { 0 };
+            if stalled > self.scheduler.len() {
+                break;
+            }
+        }
+        self.open_all(out);
+        if !self.control.is_empty() {
+            let control = core::mem::take(&mut self.control).freeze();
+            out.put_data(control);
+        }
+    }
+
+    /// True where nothing can go without session credit.
+    fn only_data_waits(&self) -> bool {
+        !self.table.iter().any(|stream| stream.send.is_scheduled && goes_without_credit(stream))
+    }
+
+    fn tell_blocked(&mut self, out: &mut Transmit) {
+        let at = self.credit.max;
+        if !self.scheduler.is_empty() && self.credit.blocked_at != Some(at) {
+            self.credit.blocked_at = Some(at);
+            Frame::Blocked { scope: 0, stream: StreamId::new(0), at }.encode(out.tail());
+            self.stats.frames_sent += 1;
+        }
+    }
+
+    fn take_turn(&mut self, now: Instant, id: StreamId, is_shared: bool, out: &mut Transmit) -> Wrote {
+        let nothing = Wrote { len: 0, frames: 0, outcome: Outcome::Done };
+        if self.table.get(id).is_none_or(|stream| stream.send.is_done()) {
+            return nothing;
+        }
+        if self.table.get(id).is_some_and(|stream| !stream.is_open) {
+            self.open_before(id, out);
+        }
+        let (max_frame, room) = (self.peer.max_frame - FIELDS_LEN_MAX, self.credit.room());
+        //= SMRP-O4
+        let most = if is_shared { max_frame.min(QUANTUM as u64) } else { max_frame };
+        let Some(stream) = self.table.get_mut(id) else { return nothing };
+        let is_incremental = stream.priority.is_incremental();
+        let is_resetting = matches!(stream.send.state, SendState::Resetting { .. });
+        let mut wrote = if stream.send.messages.is_some() && !is_resetting {
+            write_messages(stream, now, most, room, out)
+        } else {
+            write_data(stream, most, room, out)
+        };
+        if wrote.outcome != Outcome::Done {
+            // One that cannot go on for want of the session's credit makes way.
+            wrote.outcome = Outcome::More { is_incremental: is_incremental || wrote.frames == 0 };
+        }
+        let has_room = stream.send.queued_len() * 2 <= self.config.limits.send_buffer_len_max;
+        if has_room || stream.send.is_done() {
+            self.wake_writer(id);
+        }
+        wrote
+    }
+
+    /// Writes OPEN for this stream's predecessors, which have nothing to say yet.
+    fn open_before(&mut self, id: StreamId, out: &mut Transmit) {
+        let class = usize::from(id.direction().class());
+        while let Some(first) = self.table.unopened.get(class).and_then(|list| list.front().copied()) {
+            if first >= id {
+                break;
+            }
+            self.open_first(class, out);
+        }
+        if let Some(list) = self.table.unopened.get_mut(class) {
+            list.pop_front();
+        }
+    }
+
+    /// Writes OPEN without data for the oldest stream that has none; one that was given up before is passed over.
+    //= SMRP-ST3
+    fn open_first(&mut self, class: usize, out: &mut Transmit) {
+        let Some(id) = self.table.unopened.get_mut(class).and_then(std::collections::VecDeque::pop_front) else {
+            return;
+        };
+        let Some(stream) = self.table.get_mut(id) else { return };
+        if !stream.is_open {
+            put_open(stream, false, Bytes::new(), out);
+            self.stats.frames_sent += 1;
+        }
+    }
+
+    /// Every stream that was opened is told of, whether it has data or not.
+    fn open_all(&mut self, out: &mut Transmit) {
+        for class in 0..2 {
+            while self.table.unopened.get(class).is_some_and(|list| !list.is_empty()) {
+                self.open_first(class, out);
+            }
+            if let Some(list) = self.table.unopened.get_mut(class).filter(|list| list.capacity() > 64) {
+                *list = std::collections::VecDeque::new();
+            }
+        }
+    }
+
+    //= SMRP-M7
+    fn transmit_datagrams(&mut self, now: Instant, out: &mut Transmit) {
+        if self.link.stage != Stage::Established {
+            return;
+        }
+        while out.room() > 0 {
+            let Some(datagram) = self.datagrams.out.pop_front() else { break };
+            self.datagrams.out_len -= datagram.data.len().max(64);
+            if datagram.expires_at.is_some_and(|at| at <= now) {
+                self.stats.datagrams_dropped += 1;
+                continue;
+            }
+            let ttl_ms = datagram.expires_at.map(|at| left_ms(at, now));
+            Frame::Dgram { flow: datagram.flow, ttl_ms, data: datagram.data }.encode(out.tail());
+            self.stats.frames_sent += 1;
+        }
+    }
+
+    /// Puts a stream that has something to send in line.
+    pub(super) fn schedule(&mut self, id: StreamId) {
+        let Some(stream) = self.table.get_mut(id) else { return };
+        if !stream.send.is_scheduled && stream.send.is_ready() {
+            stream.send.is_scheduled = true;
+            self.scheduler.push(id, stream.priority);
+        }
+    }
+
+    /// Ends our sending half with RESET.
+    //= SMRP-ST10, SMRP-ST16
+    pub(super) fn reset_half(&mut self, _now: Instant, id: StreamId, code: Code, reliable_len: u64) {
+        let Some(stream) = self.table.get_mut(id) else { return };
+        if !matches!(stream.send.state, SendState::Open | SendState::Finishing) {
+            return;
+        }
+        let reliable_len = reliable_len.min(stream.send.sent + stream.send.buffer.len() as u64);
+        stream.send.drop_queued(reliable_len);
+        if !stream.is_open && reliable_len == 0 && id.direction() == crate::Direction::Uni {
+            // The peer has never heard of it, and need not.
+            stream.send.state = SendState::Reset(code);
+            stream.is_open = true;
+            self.wake(id);
+            return;
+        }
+        if stream.is_open && stream.send.sent >= reliable_len {
+            stream.send.state = SendState::Reset(code);
+            let (final_len, reliable_len) = (stream.send.sent, reliable_len.min(stream.send.sent));
+            self.put_control(&Frame::Reset { stream: id, code, final_len, reliable_len });
+        } else {
+            stream.send.state = SendState::Resetting { code, reliable_len };
+            self.schedule(id);
+        }
+    }
+
+    /// Asks the peer to end its sending half.
+    //= SMRP-ST12, SMRP-ST16
+    pub(super) fn stop_half(&mut self, now: Instant, id: StreamId, code: Code) {
+        let Some(stream) = self.table.get_mut(id) else { return };
+        if stream.recv.has_ended || stream.recv.state != super::stream::RecvState::Open {
+            return;
+        }
+        stream.recv.state = super::stream::RecvState::Stopped;
+        let (given_back, incomplete) = stream.recv.drop_buffered();
+        if let (false, SendState::Resetting { code, reliable_len: 0 }) = (stream.is_open, stream.send.state) {
+            // Given up in both directions before the peer heard of it.
+            stream.send.state = SendState::Reset(code);
+            stream.recv.has_ended = true;
+            stream.is_open = true;
+            self.wake(id);
+            return;
+        }
+        let is_open = stream.is_open;
+        self.credit.incomplete -= incomplete;
+        if !is_open {
+            self.open_now(id);
+        }
+        self.put_control(&Frame::Stop { stream: id, code });
+        self.give_back(now, given_back);
+    }
+
+    /// Writes OPEN of a stream into the control that waits, its predecessors first.
+    pub(super) fn open_now(&mut self, id: StreamId) {
+        let mut out = Transmit::new(usize::MAX);
+        self.open_before(id, &mut out);
+        if let Some(stream) = self.table.get_mut(id).filter(|stream| !stream.is_open) {
+            put_open(stream, false, Bytes::new(), &mut out);
+            self.stats.frames_sent += 1;
+        }
+        out.seal();
+        self.control.extend_from_slice(&out.take());
+    }
+}
+
+fn goes_without_credit(stream: &Stream) -> bool {
+    let send = &stream.send;
+    match &send.messages {
+        Some(messages) => messages.queue.front().is_none_or(|front| front.data.is_empty()),
+        None => send.buffer.is_empty(),
+    }
+}
+
+pub(super) fn left_ms(at: Instant, now: Instant) -> u64 {
+    u64::try_from(at.saturating_since(now).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Octets, or a request.
+fn write_data(stream: &mut Stream, most: u64, room: u64, out: &mut Transmit) -> Wrote {
+    let id = stream.id;
+    let send = &mut stream.send;
+    let mut reliable = u64::MAX;
+    if let SendState::Resetting { reliable_len, .. } = send.state {
+        reliable = reliable_len - send.sent;
+    }
+    let may = send.max.saturating_sub(send.sent).min(room).min(most).min(reliable);
+    let len = send.buffer.len().min(usize::try_from(may).unwrap_or(usize::MAX));
+    let is_last = len == send.buffer.len();
+    let fin = send.state == SendState::Finishing && is_last;
+    let mut frames = 0;
+    if fin && let Some(trailer) = send.trailer.take() {
+        if !stream.is_open {
+            put_open(stream, false, Bytes::new(), out);
+            frames += 1;
+        }
+        Frame::Meta { stream: id, is_trailer: true, parameters: *trailer }.encode(out.tail());
+        frames += 1;
+    }
+    if len > 0 || fin || !stream.is_open {
+        if stream.is_open {
+            put_header(out.tail(), number::DATA, u8::from(fin), varint_len(id.number()) + len);
+            put_varint(out.tail(), id.number());
+        } else {
+            put_open_head(stream, fin, len, out);
+        }
+        let send = &mut stream.send;
+        let mut left = len;
+        while left > 0 {
+            let Some(piece) = send.buffer.pop(left) else { break };
+            left -= piece.len();
+            out.put_data(piece);
+        }
+        send.sent += len as u64;
+        frames += 1;
+        if fin {
+            send.state = SendState::Finished;
+        }
+    }
+    let send = &mut stream.send;
+    if let SendState::Resetting { code, reliable_len } = send.state
+        && send.sent >= reliable_len
+    {
+        Frame::Reset { stream: id, code, final_len: send.sent, reliable_len }.encode(out.tail());
+        frames += 1;
+        send.state = SendState::Reset(code);
+    }
+    let outcome = if send.is_ready() { Outcome::More { is_incremental: true } } else { Outcome::Done };
+    Wrote { len: len as u64, frames, outcome }
+}
+
+/// Messages, as many as fit a turn.
+//= SMRP-M1, SMRP-M5, SMRP-O5, SMRP-O6
+fn write_messages(stream: &mut Stream, now: Instant, most: u64, room: u64, out: &mut Transmit) -> Wrote {
+    let (id, kind) = (stream.id, stream.kind);
+    let mut frames = 0;
+    if !stream.is_open {
+        put_open(stream, false, Bytes::new(), out);
+        frames += 1;
+    }
+    let send = &mut stream.send;
+    let Some(messages) = &mut send.messages else { return Wrote { len: 0, frames, outcome: Outcome::Done } };
+    let mut may = send.max.saturating_sub(send.sent).min(room);
+    let mut len = 0;
+    while let Some(front) = messages.queue.front() {
+        if front.expires_at.is_some_and(|at| at <= now) {
+            skip_front(messages, id, out);
+            frames += 1;
+            continue;
+        }
+        let piece_len = (front.data.len() as u64).min(may).min(most);
+        let is_blocked =
+            (!front.is_begun && messages.begun >= messages.max) || (piece_len == 0 && !front.data.is_empty());
+        if is_blocked || (len > 0 && len + piece_len > most) {
+            break;
+        }
+        put_fragment(messages, id, kind, usize::try_from(piece_len).unwrap_or(usize::MAX), now, out);
+        frames += 1;
+        send.sent += piece_len;
+        may -= piece_len;
+        len += piece_len;
+    }
+    if messages.queue.is_empty() {
+        if messages.queue.capacity() > 64 {
+            messages.queue = std::collections::VecDeque::new();
+        }
+        if send.state == SendState::Finishing {
+            if let Some(trailer) = send.trailer.take() {
+                Frame::Meta { stream: id, is_trailer: true, parameters: *trailer }.encode(out.tail());
+                frames += 1;
+            }
+            Frame::Data { stream: id, offset: None, fin: true, data: Bytes::new() }.encode(out.tail());
+            frames += 1;
+            send.state = SendState::Finished;
+        }
+    }
+    let outcome = if send.is_ready() { Outcome::More { is_incremental: true } } else { Outcome::Done };
+    Wrote { len, frames, outcome }
+}
+
+/// Gives up the message at the front, and says so.
+//= SMRP-M4
+fn skip_front(messages: &mut SendMessages, id: StreamId, out: &mut Transmit) {
+    let Some(front) = messages.queue.pop_front() else { return };
+    messages.queued_len -= front.data.len();
+    messages.expired += 1;
+    Frame::MsgSkip { stream: id, first: front.id, count: 1 }.encode(out.tail());
+}
+
+fn put_fragment(messages: &mut SendMessages, id: StreamId, kind: Kind, len: usize, now: Instant, out: &mut Transmit) {
+    let Some(front) = messages.queue.front_mut() else { return };
+    let first = !front.is_begun;
+    let last = len == front.data.len();
+    let ttl_ms = front.expires_at.filter(|_| first).map(|at| left_ms(at, now));
+    // Messages are begun in the order of their ids, so the id is implied but for the rest of those that overtake each other.
+    let number = (kind == Kind::UnorderedMessages && !first).then_some(front.id);
+    let flags =
+        u8::from(first) | u8::from(last) << 1 | u8::from(ttl_ms.is_some()) << 3 | u8::from(number.is_some()) << 4;
+    let fields = [number, ttl_ms].into_iter().flatten();
+    let fields_len: usize = fields.clone().map(varint_len).sum::<usize>() + varint_len(id.number());
+    let tail = out.tail();
+    put_header(tail, number::MSG, flags, fields_len + len);
+    put_varint(tail, id.number());
+    fields.for_each(|field| put_varint(tail, field));
+    let piece = front.data.split_to(len);
+    front.is_begun = true;
+    let is_whole = front.data.is_empty();
+    messages.queued_len -= len;
+    messages.begun += u64::from(first);
+    if is_whole {
+        messages.queue.pop_front();
+    } else if kind == Kind::UnorderedMessages
+        && let Some(front) = messages.queue.pop_front()
+    {
+        // The others have their turn before the rest of this one, as far as they have been begun or may be.
+        let at = messages.queue.len().min(super::stream::ASSEMBLIES_MAX / 4);
+        messages.queue.insert(at, front);
+    }
+    out.put_data(piece);
+}
+
+fn put_open(stream: &mut Stream, fin: bool, data: Bytes, out: &mut Transmit) {
+    put_open_head(stream, fin, data.len(), out);
+    out.put_data(data);
+}
+
+/// OPEN up to its data.
+fn put_open_head(stream: &mut Stream, fin: bool, data_len: usize, out: &mut Transmit) {
+    stream.is_open = true;
+    let opening = stream.opening.take();
+    let kind_and_priority = stream.kind.number() << 4 | stream.priority.bits();
+    let (metadata, ttl): (Option<Parameters>, Option<Duration>) =
+        opening.map_or((None, None), |opening| (opening.metadata, opening.ttl));
+    let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+    if metadata.is_none() && ttl_ms.is_none() {
+        let tail = out.tail();
+        put_header(tail, number::OPEN, u8::from(fin), varint_len(stream.id.number()) + 1 + data_len);
+        put_varint(tail, stream.id.number());
+        tail.put_u8(kind_and_priority);
+        return;
+    }
+    let open = Open { stream: stream.id, kind_and_priority, credit: None, ttl_ms, metadata, data: Bytes::new(), fin };
+    let mut head = bytes::BytesMut::new();
+    let flags = open.encode_head(&mut head);
+    let tail = out.tail();
+    put_header(tail, number::OPEN, flags, head.len() + data_len);
+    tail.extend_from_slice(&head);
+}

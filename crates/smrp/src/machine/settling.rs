@@ -1,0 +1,355 @@
+//! Frames about the session as a whole: HELLO, AUTH, PING, GOAWAY, CLOSE, tickets.
+
+use super::event::{Claim, Event, Grant, Ticket};
+use super::ledger::Charge;
+use super::link::Stage;
+use super::stream::{RecvState, SendState};
+use super::{Drain, PeerGoing, Session};
+use crate::access::Access;
+use crate::error::{Fault, SessionError, shown};
+use crate::wire::{Code, Frame, Parameters, ParametersBuilder, number, number_of, parameter};
+use crate::{Direction, Role, Settings, StreamId};
+use bytes::Bytes;
+use core::time::Duration;
+use wirekit::Instant;
+
+/// AUTH that may fail before the link is closed.
+const AUTH_FAILURES_MAX: u8 = 5;
+/// What a first GOAWAY names: every stream.
+const ALL_STREAMS: u64 = crate::wire::VARINT_MAX;
+
+impl Session {
+    //= SMRP-S1, SMRP-S2, SMRP-P11
+    pub(super) fn on_hello(&mut self, now: Instant, parameters: &Parameters) {
+        let settings = match Settings::from_parameters(parameters) {
+            Ok(settings) => settings,
+            Err(error) => return self.fail(Fault::Settings(error)),
+        };
+        match parameters.get(parameter::PREFACE_HASH) {
+            Some(hash) if Some(hash.as_ref()) == self.link.preface_hash_expected.as_ref().map(|hash| &hash[..]) => {}
+            Some(hash) if hash.len() == 32 => return self.fail(Fault::PrefaceHash),
+            _ => return self.fail(Fault::Settings(crate::SettingsError::Malformed("preface_hash"))),
+        }
+        self.link.has_hello = true;
+        self.link.is_reattaching = parameters.get(parameter::REATTACHING).is_some();
+        if self.link.is_reattaching && self.role == Role::Initiator {
+            return self.fail(Fault::Settings(crate::SettingsError::Malformed("reattaching")));
+        }
+        if self.was_established {
+            //= SMRP-R13
+            if let Some(name) = self.peer.lowered_by(&settings) {
+                return self.fail(Fault::Settings(crate::SettingsError::NotRaised(name)));
+            }
+            self.link.stage = Stage::Reattaching;
+            return;
+        }
+        self.learn(&settings);
+        self.peer = settings;
+        if self.ours.resumable_with(&self.peer).is_none() {
+            self.replay.stop_keeping();
+        }
+        if self.role == Role::Acceptor && self.config.demands_auth {
+            self.link.stage = Stage::Auth;
+        } else {
+            self.link.is_authenticated = true;
+            self.establish(now);
+        }
+    }
+
+    /// What the peer's first HELLO allows beyond the floor.
+    //= SMRP-S4
+    fn learn(&mut self, settings: &Settings) {
+        self.credit.max = self.credit.max.max(settings.init_max_data);
+        let ways = [(Direction::Bidi, settings.max_streams_bidi), (Direction::Uni, settings.max_streams_uni)];
+        for (direction, max) in ways {
+            if self.table.allow_ours(direction, max) {
+                self.events.push_back(Event::MayOpen(direction));
+            }
+        }
+        for id in self.table.ids() {
+            let Some(stream) = self.table.get_mut(id) else { continue };
+            stream.send.max = stream.send.max.max(settings.init_max_stream);
+            if let Some(messages) = &mut stream.send.messages {
+                messages.max = messages.max.max(settings.init_max_msgs);
+            }
+            self.schedule(id);
+        }
+    }
+
+    pub(super) fn establish(&mut self, now: Instant) {
+        //= SMRP-R9
+        if self.link.is_reattaching && self.role == Role::Acceptor && !self.was_established {
+            self.link.stage = Stage::Reattaching;
+            return;
+        }
+        self.link.stage = Stage::Established;
+        if !self.was_established {
+            self.was_established = true;
+            self.events.push_back(Event::Established);
+            if self.role == Role::Acceptor {
+                self.issue_ticket();
+            }
+            self.send_ping(now);
+        }
+    }
+
+    /// Hands the initiator what it needs for another link.
+    //= SMRP-R6
+    pub(super) fn issue_ticket(&mut self) {
+        let Some(offline) = self.ours.resumable_with(&self.peer) else { return };
+        let handle = Bytes::copy_from_slice(&self.random());
+        let lifetime = Duration::from_secs(86_400);
+        let ms = u64::try_from(offline.as_millis()).unwrap_or(u64::MAX);
+        self.put_control(&Frame::Ticket { lifetime_s: lifetime.as_secs(), offline_ms: ms, handle: handle.clone() });
+        self.events.push_back(Event::Ticket(Ticket { handle, lifetime, offline }));
+    }
+
+    //= SMRP-A1, SMRP-A2
+    pub(super) fn on_auth(&mut self, method: u8, parameters: &Parameters) {
+        if self.role == Role::Initiator {
+            return self.fail_rule(Code::PROTOCOL_VIOLATION, number::AUTH, "AUTH from the acceptor");
+        }
+        if method == 0 && !self.config.demands_auth {
+            let result = Frame::AuthResult { code: Code::NO_ERROR, parameters: ParametersBuilder::new().build() };
+            return self.link.put(&result);
+        }
+        let token = parameters.get(parameter::TOKEN);
+        //= SMRP-A6
+        if token.as_ref().is_some_and(|token| token.len() > crate::config::TOKEN_LEN_MAX) {
+            return self.fail_rule(Code::AUTH_FAILED, number::AUTH, "a token above the limit");
+        }
+        self.link.stage = Stage::Deciding;
+        self.events.push_back(Event::Authenticate(Claim { method, token }));
+    }
+
+    /// Answers [`Event::Authenticate`]: what the initiator may do, or that it is not believed.
+    //= SMRP-A3
+    pub fn authenticated(&mut self, now: Instant, grant: Option<Grant>) {
+        let now = self.at(now);
+        if self.link.stage != Stage::Deciding || self.end.is_some() {
+            return;
+        }
+        let Some(grant) = grant else {
+            self.link.auth_failures += 1;
+            self.ledger.charge(Charge::AuthFailed);
+            let result = Frame::AuthResult { code: Code::AUTH_FAILED, parameters: ParametersBuilder::new().build() };
+            self.link.put(&result);
+            if self.link.auth_failures >= AUTH_FAILURES_MAX {
+                return self.fail_rule(Code::AUTH_FAILED, number::AUTH, "too many credentials that are not believed");
+            }
+            self.link.stage = if self.link.is_authenticated { Stage::Established } else { Stage::Auth };
+            return;
+        };
+        let mut list = ParametersBuilder::new();
+        if let Some(subject) = &grant.subject {
+            list = list.with(parameter::SUBJECT, subject.as_bytes());
+        }
+        for scope in grant.scopes.iter().flatten().take(64) {
+            list = list.with(parameter::SCOPE, scope.as_bytes());
+        }
+        if let Some(after) = grant.expires_after {
+            list = list.with_number(parameter::EXPIRES_MS, u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        }
+        self.link.put(&Frame::AuthResult { code: Code::NO_ERROR, parameters: list.build() });
+        self.access = Access::of(&grant);
+        self.expires_at = grant.expires_after.map(|after| now + after);
+        self.link.is_authenticated = true;
+        self.establish(now);
+    }
+
+    pub(super) fn on_auth_result(&mut self, now: Instant, code: Code, parameters: &Parameters) {
+        if self.role == Role::Acceptor {
+            return self.fail_rule(Code::PROTOCOL_VIOLATION, number::AUTH_RESULT, "AUTH_RESULT from the initiator");
+        }
+        if code != Code::NO_ERROR {
+            return self.events.push_back(Event::AuthRefused(code));
+        }
+        let subject = parameters.get(parameter::SUBJECT);
+        let subject = subject.and_then(|text| core::str::from_utf8(&text).ok().map(str::to_owned));
+        let expires_after = parameters.number(parameter::EXPIRES_MS).flatten().map(Duration::from_millis);
+        self.expires_at = expires_after.map(|after| now + after);
+        self.events.push_back(Event::Authenticated { subject, expires_after });
+    }
+
+    /// Shows another credential.
+    //= SMRP-A10
+    pub fn authenticate(&mut self, token: &str) {
+        if self.role == Role::Initiator && self.end.is_none() {
+            let parameters = ParametersBuilder::new().with(parameter::TOKEN, token.as_bytes()).build();
+            self.link.put(&Frame::Auth { method: 3, parameters });
+        }
+    }
+
+    //= SMRP-L1, SMRP-X7
+    pub(super) fn on_ping(&mut self, now: Instant, data: u64) {
+        let least = Duration::from_millis(self.ours.min_ping_ms);
+        let is_early = self.link.pinged_at.is_some_and(|then| now.saturating_since(then) < least);
+        self.link.pinged_at = Some(now);
+        if is_early {
+            self.ledger.charge(Charge::Ping);
+        }
+        self.link.pong = Some(data);
+    }
+
+    pub(super) fn on_pong(&mut self, now: Instant, data: u64) {
+        match self.link.ping {
+            Some((waiting, since)) if waiting == data => {
+                self.link.ping = None;
+                let sample = now.saturating_since(since);
+                self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
+            }
+            _ => self.ledger.charge(Charge::Useless),
+        }
+    }
+
+    pub(super) fn send_ping(&mut self, now: Instant) {
+        if self.link.ping.is_none() {
+            self.link.ping_count += 1;
+            let data = self.link.ping_count;
+            self.link.ping = Some((data, now));
+            self.link.put(&Frame::Ping { ack: false, data });
+        }
+    }
+
+    //= SMRP-L4
+    pub(super) fn on_close(&mut self, code: Code, frame_type: u64, reason: &[u8]) {
+        self.link.out.clear();
+        self.link.stage = Stage::Over;
+        if code == Code::SUPERSEDED {
+            return self.end_with(SessionError::Superseded);
+        }
+        self.end_with(SessionError::ClosedByPeer { code, frame_type, reason: shown(reason) });
+    }
+
+    pub(super) fn on_settings(&mut self, now: Instant, parameters: &Parameters) {
+        self.ledger.charge(Charge::Settings);
+        if !self.link.counts_settings(now) {
+            return self.fail_rule(Code::ABUSE, number::SETTINGS, "more than 8 SETTINGS in a minute");
+        }
+        if let Err(error) = self.peer.raise(parameters) {
+            self.fail(Fault::Settings(error));
+        }
+    }
+
+    pub(super) fn on_ticket(&mut self, lifetime_s: u64, offline_ms: u64, handle: Bytes) {
+        if self.role == Role::Acceptor {
+            return self.fail_rule(Code::PROTOCOL_VIOLATION, number::TICKET, "TICKET from the initiator");
+        }
+        self.handle = Some(handle.clone());
+        let (lifetime, offline) = (Duration::from_secs(lifetime_s), Duration::from_millis(offline_ms));
+        self.events.push_back(Event::Ticket(Ticket { handle, lifetime, offline }));
+    }
+
+    //= SMRP-L6, SMRP-L8
+    pub(super) fn on_goaway(&mut self, frame: Frame) {
+        let Frame::GoAway { is_final, bidi, uni, drain_ms, code, redirect } = frame else { return };
+        let redirect = (!redirect.is_empty()).then(|| shown(&redirect));
+        self.peer_going = Some(Box::new(PeerGoing { redirect: redirect.clone() }));
+        let drain = Duration::from_millis(drain_ms);
+        self.events.push_back(Event::GoingAway { is_final, drain, code, redirect });
+        if !is_final {
+            return;
+        }
+        let role = self.role;
+        for id in self.table.ids().into_iter().filter(|id| id.opener() == role) {
+            let count = if id.direction() == Direction::Bidi { bidi } else { uni };
+            if id.index() >= count {
+                self.was_refused(id);
+            }
+        }
+    }
+
+    /// A stream of ours that the peer did not process.
+    fn was_refused(&mut self, id: StreamId) {
+        let Some(stream) = self.table.get_mut(id) else { return };
+        stream.send.drop_queued(0);
+        stream.send.stopped = Some(Code::REFUSED);
+        if !stream.send.is_done() {
+            stream.send.state = SendState::Reset(Code::REFUSED);
+        }
+        if !stream.recv.has_ended {
+            stream.recv.state = RecvState::Reset(Code::REFUSED);
+            stream.recv.has_ended = true;
+        }
+        self.wake(id);
+        self.forget_if_done(id);
+    }
+
+    /// Begins a drain: the peer opens nothing more, what is open has this long to end.
+    //= SMRP-L6, SMRP-L7
+    pub fn drain(&mut self, now: Instant, duration: Duration, redirect: Option<&str>) {
+        let now = self.at(now);
+        if self.drain.is_some() || self.end.is_some() {
+            return;
+        }
+        let grace = self.rtt.unwrap_or(Duration::from_millis(50)).max(Duration::from_millis(10)) * 2;
+        let final_at = now + grace.min(duration);
+        self.drain = Some(Box::new(Drain { final_at, ends_at: now + duration, duration, is_final: false }));
+        self.put_goaway(false, (ALL_STREAMS, ALL_STREAMS), duration, redirect.unwrap_or_default());
+    }
+
+    fn put_goaway(&mut self, is_final: bool, (bidi, uni): (u64, u64), drain: Duration, redirect: &str) {
+        self.put_control(&Frame::GoAway {
+            is_final,
+            bidi,
+            uni,
+            drain_ms: u64::try_from(drain.as_millis()).unwrap_or(u64::MAX),
+            code: Code::SHUTDOWN,
+            redirect: Bytes::copy_from_slice(redirect.as_bytes()),
+        });
+    }
+
+    pub(super) fn finish_drain(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        drain.is_final = true;
+        let duration = drain.duration;
+        let counts = (self.table.count_of_theirs(Direction::Bidi), self.table.count_of_theirs(Direction::Uni));
+        self.put_goaway(true, counts, duration, "");
+        self.close_if_drained();
+    }
+
+    //= SMRP-L9
+    pub(super) fn close_if_drained(&mut self) {
+        let is_final = self.drain.as_ref().is_some_and(|drain| drain.is_final);
+        if is_final && self.table.len() == 0 && self.end.is_none() {
+            self.close_with(Code::NO_ERROR, 0, "drained", SessionError::Closed { code: Code::NO_ERROR });
+        }
+    }
+
+    /// Closes the session now.
+    pub fn close(&mut self, now: Instant, code: Code, reason: &str) {
+        self.at(now);
+        self.close_with(code, 0, reason, SessionError::Closed { code });
+    }
+
+    /// Frames about the session, and those about streams that carry no data.
+    pub(super) fn on_control(&mut self, now: Instant, frame: Frame) {
+        match frame {
+            Frame::MaxData { octets } => self.on_max_data(octets),
+            Frame::MaxStream { stream, octets, messages } => self.on_max_stream(stream, octets, messages),
+            Frame::MaxStreams { class, count } => self.on_max_streams(class, count),
+            Frame::Reset { stream, code, final_len, reliable_len } => {
+                self.on_reset(now, stream, code, final_len, reliable_len);
+            }
+            Frame::Stop { stream, code } => self.on_stop(now, stream, code),
+            Frame::Meta { stream, is_trailer, parameters } => self.on_meta(stream, is_trailer, parameters),
+            Frame::Priority { stream, priority } => self.on_priority(stream, priority),
+            Frame::Blocked { scope, stream, .. } => self.on_blocked(now, scope, stream),
+            Frame::MsgSkip { stream, first, count } => self.on_msg_skip(now, stream, first, count),
+            Frame::Settings(parameters) => self.on_settings(now, &parameters),
+            Frame::Ticket { lifetime_s, offline_ms, handle } => self.on_ticket(lifetime_s, offline_ms, handle),
+            goaway @ Frame::GoAway { .. } => self.on_goaway(goaway),
+            //= SMRP-F7
+            other => {
+                let number = u8::try_from(other.number()).unwrap_or(u8::MAX);
+                self.fail_rule(Code::UNSUPPORTED_FRAME, number, "a frame of a service that was not agreed on");
+            }
+        }
+    }
+
+    /// The status in metadata, where there is one.
+    #[must_use]
+    pub fn status_of(metadata: &Parameters) -> Option<u64> {
+        metadata.get(parameter::STATUS).and_then(|value| number_of(&value))
+    }
+}

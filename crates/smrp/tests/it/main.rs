@@ -1,0 +1,19 @@
+//! Tests of smrp: the wire, sessions in pairs, hostile peers, simulations, real carriers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests and their helpers"
+)]
+
+mod auth;
+mod hostile;
+mod laws;
+mod pair;
+mod raw;
+mod resume;
+mod session;
+mod simulation;
+mod wire;
