@@ -3,7 +3,7 @@
 #[cfg(doc)]
 use super::event::Event;
 use super::stream::{Opening, OutMessage, RecvHalf, RecvState, SendHalf, SendState, Stream};
-use super::{OutDatagram, Session};
+use super::{OutDatagram, SessionMachine};
 use crate::error::{DatagramError, OpenError, ReceiveError, SendError};
 use crate::wire::{Code, Frame, Parameters};
 use crate::{Direction, Kind, Priority, StreamId};
@@ -46,7 +46,7 @@ impl Request {
     }
 }
 
-impl Session {
+impl SessionMachine {
     /// Opens a stream. The peer hears of it with the first data, or at the next transmit.
     ///
     /// # Errors

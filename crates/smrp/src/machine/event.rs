@@ -13,7 +13,7 @@ use core::time::Duration;
 pub enum Event {
     /// The handshake is over, authentication included where it is demanded.
     Established,
-    /// The initiator says who it is; answer with `Session::authenticated`. Nothing else is read until then.
+    /// The initiator says who it is; answer with `SessionMachine::authenticated`. Nothing else is read until then.
     Authenticate(Claim),
     /// The acceptor knows who we are.
     Authenticated {
@@ -56,7 +56,7 @@ pub enum Event {
     },
     /// A ticket was sent, or came, for another link.
     Ticket(Ticket),
-    /// The initiator of another session wants to go on over this link; see `Session::adopt` and `Session::refuse_reattach`.
+    /// The initiator of another session wants to go on over this link; see `SessionMachine::adopt` and `SessionMachine::refuse_reattach`.
     Reattach(Reattach),
     /// The link is lost, the session is kept.
     Detached {

@@ -1,6 +1,6 @@
 //! Credit of the session and of streams, and how wide windows are.
 
-use super::Session;
+use super::SessionMachine;
 use super::stream::Stream;
 use crate::wire::Frame;
 use core::time::Duration;
@@ -63,7 +63,7 @@ fn adjusted(window: u64, floor: u64, ceiling: u64, since: Duration, rtt: Option<
     }
 }
 
-impl Session {
+impl SessionMachine {
     /// Counts octets of data that came; false where they pass the session's credit.
     //= SMRP-FC1, SMRP-FC2
     pub(super) fn count_received(&mut self, len: usize) -> bool {

@@ -1,6 +1,6 @@
 //! Frames about streams, as they come.
 
-use super::Session;
+use super::SessionMachine;
 use super::event::{Event, Opened};
 use super::ledger::Charge;
 use super::stream::{RecvHalf, RecvState, SendHalf, Stream};
@@ -18,7 +18,7 @@ const EMPTY_COUNT_MAX: u8 = 10;
 /// Of what was read at once, the part from which data is kept by reference.
 const BY_REFERENCE_PART: usize = 4;
 
-impl Session {
+impl SessionMachine {
     //= SMRP-ST1, SMRP-ST2, SMRP-X11
     pub(super) fn on_open(&mut self, now: Instant, open: Open, run_len: usize) {
         let id = open.stream;

@@ -20,7 +20,7 @@ pub(crate) enum Stage {
     Deciding,
     /// Of the initiator: REATTACH was sent.
     Reattaching,
-    /// Session frames flow.
+    /// SessionMachine frames flow.
     Established,
     /// CLOSE was written, or the link is lost: nothing is read or written.
     Over,
@@ -49,7 +49,7 @@ pub(crate) struct Link {
     pub(crate) auth_failures: u8,
     /// AUTH was answered, or none is demanded.
     pub(crate) is_authenticated: bool,
-    /// Session frames came or went on this link.
+    /// SessionMachine frames came or went on this link.
     pub(crate) has_session_frames: bool,
     pub(crate) has_hello: bool,
     /// The initiator's HELLO says that REATTACH follows.

@@ -1,6 +1,6 @@
 //! Channels of messages: fragments in, fragments out.
 
-use super::Session;
+use super::SessionMachine;
 use super::ledger::Charge;
 use super::stream::{ASSEMBLIES_MAX, Assembly, RecvState};
 use crate::wire::{Code, Msg, number};
@@ -20,7 +20,7 @@ enum Step {
     TooLarge,
 }
 
-impl Session {
+impl SessionMachine {
     //= SMRP-M1, SMRP-M2, SMRP-M3, SMRP-M5
     pub(super) fn on_msg(&mut self, now: Instant, msg: Msg, run_len: usize) {
         let (id, len) = (msg.stream, msg.data.len());

@@ -125,7 +125,7 @@ pub struct Stats {
 /// The driver hands in what came and writes what [`poll_transmit`](Machine::poll_transmit) gives; the application's calls are methods: `open`, `write`,
 /// `read`, `send_message`, `request`, `finish`, `reset`, `stop` and so on.
 #[derive(Debug)]
-pub struct Session {
+pub struct SessionMachine {
     role: Role,
     config: Arc<Config>,
     ours: Settings,
@@ -137,7 +137,7 @@ pub struct Session {
     table: Table,
     scheduler: Scheduler,
     credit: Credit,
-    /// Session frames without data that wait.
+    /// SessionMachine frames without data that wait.
     control: BytesMut,
     replay: Replay,
     /// Octets of session frames received whole.
@@ -176,7 +176,7 @@ struct OutDatagram {
     expires_at: Option<Instant>,
 }
 
-impl Session {
+impl SessionMachine {
     /// A session whose first link has just been opened. `seed` must be fresh and unpredictable.
     ///
     /// # Errors
@@ -366,7 +366,7 @@ impl Session {
     }
 }
 
-impl Machine for Session {
+impl Machine for SessionMachine {
     type Input<'a> = Input<'a>;
     type Event = Event;
     type Transmit = Transmit;

@@ -3,7 +3,7 @@
 use super::link::Stage;
 use super::scheduler::{Outcome, QUANTUM};
 use super::stream::{SendMessages, SendState, Stream};
-use super::{Phase, Session, Transmit};
+use super::{Phase, SessionMachine, Transmit};
 use crate::wire::{Code, Frame, Open, Parameters, number, put_header, put_varint, varint_len};
 use crate::{Kind, StreamId};
 use bytes::{BufMut, Bytes};
@@ -20,7 +20,7 @@ struct Wrote {
     outcome: Outcome,
 }
 
-impl Session {
+impl SessionMachine {
     pub(super) fn transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
         let before = out.len();
         if self.link.stage == Stage::Over && self.link.out.is_empty() {

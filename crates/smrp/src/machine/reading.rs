@@ -2,7 +2,7 @@
 
 use super::ledger::{Charge, PAUSE, Standing};
 use super::link::Stage;
-use super::{Phase, Session};
+use super::{Phase, SessionMachine};
 use crate::Role;
 use crate::error::{Fault, SessionError};
 use crate::wire::{
@@ -15,7 +15,7 @@ use wirekit::Instant;
 /// Behind these frames the session may stop reading, so what follows them stays in the buffer.
 const DECISIVE: [u8; 3] = [number::HELLO, number::AUTH, number::REATTACH];
 
-impl Session {
+impl SessionMachine {
     pub(super) fn received(&mut self, now: Instant, buffer: &mut BytesMut) {
         if self.phase != Phase::Linked || self.link.stage == Stage::Over || self.end.is_some() {
             buffer.clear();

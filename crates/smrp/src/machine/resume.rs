@@ -2,7 +2,7 @@
 
 use super::event::{Event, Reattach};
 use super::link::{Link, Stage};
-use super::{Phase, Session};
+use super::{Phase, SessionMachine};
 use crate::Role;
 use crate::error::SessionError;
 use crate::wire::{Code, Frame, Security, number};
@@ -17,7 +17,7 @@ pub struct Adoption {
     pub farewell: Bytes,
 }
 
-impl Session {
+impl SessionMachine {
     /// Whether the loss of the link is not the end.
     #[must_use]
     pub fn is_resumable(&self) -> bool {

@@ -4,7 +4,7 @@ use super::event::{Claim, Event, Grant, Ticket};
 use super::ledger::Charge;
 use super::link::Stage;
 use super::stream::{RecvState, SendState};
-use super::{Drain, PeerGoing, Session};
+use super::{Drain, PeerGoing, SessionMachine};
 use crate::access::Access;
 use crate::error::{Fault, SessionError, shown};
 use crate::wire::{Code, Frame, Parameters, ParametersBuilder, number, number_of, parameter};
@@ -18,7 +18,7 @@ const AUTH_FAILURES_MAX: u8 = 5;
 /// What a first GOAWAY names: every stream.
 const ALL_STREAMS: u64 = crate::wire::VARINT_MAX;
 
-impl Session {
+impl SessionMachine {
     //= SMRP-S1, SMRP-S2, SMRP-P11
     pub(super) fn on_hello(&mut self, now: Instant, parameters: &Parameters) {
         let settings = match Settings::from_parameters(parameters) {

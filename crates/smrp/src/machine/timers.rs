@@ -2,7 +2,7 @@
 
 use super::link::Stage;
 use super::stream::{RecvState, SendState};
-use super::{Phase, Session};
+use super::{Phase, SessionMachine};
 use crate::Role;
 use crate::error::SessionError;
 use crate::wire::Code;
@@ -34,7 +34,7 @@ pub enum Reason {
     AuthExpiry,
 }
 
-impl Session {
+impl SessionMachine {
     pub(super) fn next_deadline(&self) -> Option<Deadline<Reason>> {
         let limits = &self.config.limits;
         if self.end.is_some() {

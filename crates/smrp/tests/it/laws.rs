@@ -5,7 +5,7 @@ use crate::raw::{encode, preface};
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
 use smrp::wire::{Code, Frame, VERSION_1, preface_hash};
-use smrp::{Direction, Event, Input, Kind, Request, Role, Security, Session, Transmit};
+use smrp::{Direction, Event, Input, Kind, Request, Role, Security, SessionMachine, Transmit};
 use std::sync::Arc;
 use testkit::Rng;
 use testkit::laws::{self, Effort, Subject};
@@ -20,11 +20,11 @@ fn frames(rng: &mut Rng) -> Vec<u8> {
 }
 
 impl Subject for End {
-    type Machine = Session;
+    type Machine = SessionMachine;
 
-    fn make(&self, seed: u64) -> Session {
+    fn make(&self, seed: u64) -> SessionMachine {
         let now = Instant::from_epoch(Duration::from_secs(1));
-        let mut session = Session::new(self.0, Arc::new(config()), [seed.to_le_bytes()[0]; 32], now).unwrap();
+        let mut session = SessionMachine::new(self.0, Arc::new(config()), [seed.to_le_bytes()[0]; 32], now).unwrap();
         // An acceptor learns what the first flight says; an initiator stays in its handshake.
         if self.0 == Role::Acceptor {
             let preface = preface(vec![VERSION_1], Security::Plaintext);
@@ -36,7 +36,7 @@ impl Subject for End {
         session
     }
 
-    fn step(&self, session: &mut Session, now: Instant, rng: &mut Rng) -> String {
+    fn step(&self, session: &mut SessionMachine, now: Instant, rng: &mut Rng) -> String {
         let id = smrp::StreamId::new(rng.below(24));
         match rng.below(12) {
             0 => format!("open {:?}", session.open(now, Kind::Bytes, Direction::Bidi, Request::default())),
@@ -74,14 +74,14 @@ impl Subject for End {
         }
     }
 
-    fn hostile(&self, session: &mut Session, now: Instant, rng: &mut Rng) -> String {
+    fn hostile(&self, session: &mut SessionMachine, now: Instant, rng: &mut Rng) -> String {
         let len = usize::try_from(rng.below(300)).unwrap();
         let octets = rng.bytes(len);
         session.handle(now, Input::Received(&mut BytesMut::from(&octets[..]))).unwrap();
         format!("{len} hostile octets")
     }
 
-    fn transmit(&self, session: &mut Session, now: Instant) -> Option<Vec<u8>> {
+    fn transmit(&self, session: &mut SessionMachine, now: Instant) -> Option<Vec<u8>> {
         let mut out = Transmit::new(1 << 16);
         session.poll_transmit(now, &mut out).then(|| out.take().to_vec())
     }

@@ -3,12 +3,12 @@
 use bytes::BytesMut;
 use core::time::Duration;
 use smrp::wire::Security;
-use smrp::{Config, Event, Input, Role, Session, Transmit};
+use smrp::{Config, Event, Input, Role, SessionMachine, Transmit};
 use std::sync::Arc;
 use wirekit::{Instant, Machine};
 
 pub(crate) struct End {
-    pub(crate) session: Session,
+    pub(crate) session: SessionMachine,
     pub(crate) inbox: BytesMut,
     pub(crate) events: Vec<Event>,
 }
@@ -27,7 +27,7 @@ pub(crate) fn config() -> Config {
 
 impl End {
     pub(crate) fn new(role: Role, config: Config, now: Instant, seed: u8) -> Self {
-        let session = Session::new(role, Arc::new(config), [seed; 32], now).unwrap();
+        let session = SessionMachine::new(role, Arc::new(config), [seed; 32], now).unwrap();
         Self { session, inbox: BytesMut::new(), events: Vec::new() }
     }
 

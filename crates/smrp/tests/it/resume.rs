@@ -5,7 +5,7 @@ use crate::raw::encode;
 use bytes::Bytes;
 use core::time::Duration;
 use smrp::wire::{Code, Frame, Security};
-use smrp::{Config, Direction, Event, Grant, Input, Kind, Reattach, Request, Role, Session, SessionError};
+use smrp::{Config, Direction, Event, Grant, Input, Kind, Reattach, Request, Role, SessionError, SessionMachine};
 use wirekit::{Instant, Machine};
 
 fn lose(pair: &mut Pair) {
@@ -236,7 +236,7 @@ fn nothing_of_the_session_goes_out_before_the_result() {
     pair.a.session.write(id, &[1; 10_000]).unwrap();
     assert!(pair.a.session.relink(pair.now, Security::Plaintext, true));
     assert!(pair.a.transmit(pair.now).len() < 500);
-    let mut fresh = Session::new(Role::Acceptor, std::sync::Arc::new(config()), [5; 32], pair.now).unwrap();
+    let mut fresh = SessionMachine::new(Role::Acceptor, std::sync::Arc::new(config()), [5; 32], pair.now).unwrap();
     drop(fresh.poll_event());
     assert!(!pair.b.session.relink(pair.now, Security::Plaintext, true), "only the initiator reattaches");
 }

@@ -278,7 +278,7 @@ impl World {
         // The same settings as before, as a server has them.
         fresh.session = {
             let seed = self.rng.next_u8();
-            smrp::Session::new(Role::Acceptor, std::sync::Arc::new(self.acceptor_config()), [seed; 32], self.now)
+            smrp::SessionMachine::new(Role::Acceptor, std::sync::Arc::new(self.acceptor_config()), [seed; 32], self.now)
                 .unwrap()
         };
         let flight = self.ends[0].transmit(self.now);
