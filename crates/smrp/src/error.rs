@@ -163,6 +163,9 @@ pub enum SessionError {
     /// The acceptor refused our credential.
     #[error("the peer did not accept who we are")]
     AuthRefused,
+    /// The configuration cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Another link took the session over.
     #[error("the session goes on over another link")]
     Superseded,

@@ -3,6 +3,8 @@
 
 mod access;
 mod config;
+#[cfg(feature = "tokio")]
+mod driver;
 mod error;
 mod ids;
 mod machine;
@@ -10,6 +12,11 @@ mod settings;
 pub mod wire;
 
 pub use config::{Config, Credential, LedgerMode, Limits, TOKEN_LEN_MAX};
+#[cfg(feature = "tokio")]
+pub use driver::{
+    Accepted, Acceptor, AcceptorLimits, Authenticate, Bidi, Carrier, Dial, IncomingRequest, IncomingStream,
+    MessageReceiver, MessageSender, Octets, RecvStream, Redial, Reply, SendStream, Session,
+};
 pub use error::{ConfigError, DatagramError, Fault, OpenError, ReceiveError, SendError, SessionError};
 pub use ids::{Direction, INDEX_MAX, Kind, Priority, Role, StreamId, URGENCY_MAX};
 pub use machine::{

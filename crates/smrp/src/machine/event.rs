@@ -1,7 +1,7 @@
 //! What a session tells its user.
 
 use crate::error::SessionError;
-use crate::wire::{Code, Parameters};
+use crate::wire::{Code, Parameters, parameter};
 use crate::{Direction, Kind, Priority, StreamId};
 use bytes::Bytes;
 use core::fmt;
@@ -11,7 +11,7 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The handshake is over, authentication included where it is demanded.
+    /// The handshake is over, authentication included where it is demanded or a credential was shown.
     Established,
     /// The initiator says who it is; answer with `SessionMachine::authenticated`. Nothing else is read until then.
     Authenticate(Claim),
@@ -132,6 +132,15 @@ pub struct Opened {
     pub metadata: Option<Parameters>,
     /// How long it is of use.
     pub ttl: Option<Duration>,
+}
+
+impl Opened {
+    /// Where it wants to go, as the peer said.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        let name = self.metadata.as_ref()?.get(parameter::NAME)?;
+        core::str::from_utf8(&name).ok().map(str::to_owned)
+    }
 }
 
 /// What it takes to go on over another link.

@@ -52,6 +52,8 @@ pub(crate) struct Link {
     /// SessionMachine frames came or went on this link.
     pub(crate) has_session_frames: bool,
     pub(crate) has_hello: bool,
+    /// Of the initiator: a credential was shown, and nobody has said what came of it.
+    pub(crate) awaits_auth: bool,
     /// The initiator's HELLO says that REATTACH follows.
     pub(crate) is_reattaching: bool,
     pub(crate) epoch: u64,
@@ -84,6 +86,7 @@ impl Link {
             is_authenticated: false,
             has_session_frames: false,
             has_hello: false,
+            awaits_auth: false,
             is_reattaching: false,
             epoch: 0,
             again: Vec::new(),
@@ -107,6 +110,7 @@ impl Link {
         let preface = self.preface(config.security, versions, nonce);
         self.our_preface = preface.clone();
         self.hello(config, settings, &[&preface], nonce);
+        self.awaits_auth = config.credential != Credential::None;
         match &config.credential {
             Credential::None => {}
             Credential::Certificate => {
@@ -134,6 +138,16 @@ impl Link {
             let number = 0xF0 + u64::from(nonce[3] % 15);
             self.put(&Frame::Unknown { number, flags: nonce[4] & 0x3F, body });
         }
+    }
+
+    /// Of a link that another session began, with another clock.
+    pub(crate) fn forget_times(&mut self, now: Instant) {
+        self.opened_at = now;
+        self.heard_at = now;
+        self.ping = None;
+        self.pinged_at = None;
+        self.paused_until = None;
+        self.settings_at = [None; SETTINGS_PER_MINUTE];
     }
 
     /// What the acceptor's HELLO must have hashed.

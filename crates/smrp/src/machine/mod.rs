@@ -16,6 +16,8 @@ mod scheduler;
 mod settling;
 mod stream;
 mod table;
+#[cfg(feature = "tokio")]
+pub(crate) use table::IdHasher;
 mod timers;
 mod transmit;
 
@@ -281,6 +283,24 @@ impl SessionMachine {
     #[must_use]
     pub fn ended(&self) -> Option<&SessionError> {
         self.end.as_deref()
+    }
+
+    /// How this end behaves.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// True where control waits to be sent.
+    #[must_use]
+    pub fn has_control(&self) -> bool {
+        !self.control.is_empty() || !self.link.out.is_empty()
+    }
+
+    /// True where there is no such stream, or not any more.
+    #[must_use]
+    pub fn is_gone(&self, id: StreamId) -> bool {
+        self.table.get(id).is_none()
     }
 
     /// True while octets of the carrier are wanted.

@@ -48,6 +48,11 @@ impl SessionMachine {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn detach_for_test(&mut self) {
+        self.phase = Phase::Detached { until: self.now, keep: core::time::Duration::from_secs(1) };
+    }
+
     /// Begins another link; hand in what comes on it from now on. The carrier may be of another kind, `config` says of which.
     /// False where this session cannot do that: it is over, has its link, or is the acceptor.
     //= SMRP-R9, SMRP-R12, SMRP-R16
@@ -125,7 +130,8 @@ impl SessionMachine {
         self.link = core::mem::replace(&mut fresh.link, Link::new(now));
         fresh.link.stage = Stage::Over;
         fresh.end_with(SessionError::Superseded);
-        self.link.ping = None;
+        // The other session had a clock of its own.
+        self.link.forget_times(now);
         self.phase = Phase::Linked;
         let result = Frame::ReattachResult { code: Code::NO_ERROR, epoch: self.epoch, received: self.position };
         self.link.put(&result);

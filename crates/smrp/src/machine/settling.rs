@@ -85,7 +85,9 @@ impl SessionMachine {
         self.link.stage = Stage::Established;
         if !self.was_established {
             self.was_established = true;
-            self.events.push_back(Event::Established);
+            if !self.link.awaits_auth {
+                self.events.push_back(Event::Established);
+            }
             if self.role == Role::Acceptor {
                 self.issue_ticket();
             }
@@ -168,6 +170,9 @@ impl SessionMachine {
         let subject = subject.and_then(|text| core::str::from_utf8(&text).ok().map(str::to_owned));
         let expires_after = parameters.number(parameter::EXPIRES_MS).flatten().map(Duration::from_millis);
         self.expires_at = expires_after.map(|after| now + after);
+        if core::mem::take(&mut self.link.awaits_auth) && self.epoch == 0 {
+            self.events.push_back(Event::Established);
+        }
         self.events.push_back(Event::Authenticated { subject, expires_after });
     }
 
@@ -314,6 +319,21 @@ impl SessionMachine {
         if is_final && self.table.len() == 0 && self.end.is_none() {
             self.close_with(Code::NO_ERROR, 0, "drained", SessionError::Closed { code: Code::NO_ERROR });
         }
+    }
+
+    /// Closes once every stream has ended, and takes no new ones: for an application that let go of everything.
+    //= SMRP-L9
+    pub fn close_when_sent(&mut self, now: Instant) {
+        let now = self.at(now);
+        if self.end.is_some() {
+            return;
+        }
+        if self.table.len() == 0 {
+            let error = SessionError::Closed { code: Code::NO_ERROR };
+            return self.close_with(Code::NO_ERROR, 0, "", error);
+        }
+        // A link that is not there has nobody to say goodbye to.
+        self.drain(now, Duration::from_secs(60), None);
     }
 
     /// Closes the session now.

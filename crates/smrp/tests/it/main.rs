@@ -9,6 +9,7 @@
 )]
 
 mod auth;
+mod driver;
 mod hostile;
 mod laws;
 mod pair;

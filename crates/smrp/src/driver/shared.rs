@@ -1,0 +1,302 @@
+//! What the handles of a session and its task share.
+
+use super::carrier::Carrier;
+use crate::error::SessionError;
+use crate::machine::{IdHasher, Reattach};
+use crate::wire::{Code, Parameters};
+use crate::{Claim, Direction, Event, Kind, Opened, SessionMachine, StreamId, Transmit};
+use bytes::{Bytes, BytesMut};
+use core::hash::BuildHasherDefault;
+use core::task::{Context, Poll, Waker};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use wirekit::{Instant, Machine};
+
+type Waiting = HashMap<StreamId, Halves, BuildHasherDefault<IdHasher>>;
+
+/// Who waits for a stream.
+#[derive(Debug, Default)]
+struct Halves {
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// Metadata of the peer's direction.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    pub(super) head: Option<Parameters>,
+    pub(super) trailer: Option<Parameters>,
+}
+
+/// Streams of the peer that nobody has taken yet, of one sort. They count against its limit until somebody has.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) items: VecDeque<Opened>,
+    wakers: Vec<Waker>,
+}
+
+impl Queue {
+    fn push(&mut self, opened: Opened) {
+        self.items.push_back(opened);
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+/// A connection that takes the place of the present one, what was read of it and what is to be written on it already, and what the old one is told.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    pub(super) carrier: Carrier,
+    pub(super) inbox: BytesMut,
+    pub(super) out: Transmit,
+    pub(super) farewell: Bytes,
+}
+
+pub(super) struct State {
+    pub(super) machine: SessionMachine,
+    epoch: tokio::time::Instant,
+    now: Instant,
+    waiting: Waiting,
+    pub(super) heads: HashMap<StreamId, Heads, BuildHasherDefault<IdHasher>>,
+    pub(super) streams: Queue,
+    pub(super) channels: Queue,
+    pub(super) requests: Queue,
+    openers: [Vec<Waker>; 2],
+    datagram_wakers: Vec<Waker>,
+    state_wakers: Vec<Waker>,
+    task: Option<Waker>,
+    pub(super) is_established: bool,
+    pub(super) end: Option<SessionError>,
+    pub(super) replacement: Option<Replacement>,
+    /// What the task has to do itself.
+    pub(super) for_task: VecDeque<ForTask>,
+    pub(super) going_away: bool,
+    /// Handles that are out; the last one to go closes the session.
+    pub(super) handles: usize,
+}
+
+/// What the machine asks of the task.
+#[derive(Debug)]
+pub(super) enum ForTask {
+    Authenticate(Claim),
+    Reattach(Reattach),
+    Ticket(Bytes),
+    Detached,
+}
+
+impl core::fmt::Debug for State {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("State")
+            .field("end", &self.end)
+            .field("is_established", &self.is_established)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+}
+
+impl Shared {
+    pub(super) fn new(machine: SessionMachine, epoch: tokio::time::Instant) -> Arc<Self> {
+        let state = State {
+            machine,
+            epoch,
+            now: Instant::EPOCH,
+            waiting: Waiting::default(),
+            heads: HashMap::default(),
+            streams: Queue::default(),
+            channels: Queue::default(),
+            requests: Queue::default(),
+            openers: [Vec::new(), Vec::new()],
+            datagram_wakers: Vec::new(),
+            state_wakers: Vec::new(),
+            task: None,
+            is_established: false,
+            end: None,
+            replacement: None,
+            for_task: VecDeque::new(),
+            going_away: false,
+            handles: 0,
+        };
+        Arc::new(Self { state: Mutex::new(state) })
+    }
+
+    /// The state. A panic elsewhere leaves it usable: each call of the machine leaves it whole.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Reads the clock.
+    pub(super) fn refresh(&mut self) -> Instant {
+        self.now = Instant::from_epoch(read_clock().saturating_duration_since(self.epoch));
+        self.now
+    }
+
+    /// The time when it was last read: the task reads it each time it runs.
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(super) fn at(&self, instant: Instant) -> tokio::time::Instant {
+        self.epoch + instant.since_epoch()
+    }
+
+    /// The task has something to do.
+    pub(super) fn wake_task(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.wake();
+        }
+    }
+
+    pub(super) fn keep_task(&mut self, cx: &Context<'_>) {
+        keep(&mut self.task, cx);
+    }
+
+    pub(super) fn wait_to_read(&mut self, id: StreamId, cx: &Context<'_>) {
+        keep(&mut self.waiting.entry(id).or_default().reader, cx);
+    }
+
+    pub(super) fn wait_to_write(&mut self, id: StreamId, cx: &Context<'_>) {
+        keep(&mut self.waiting.entry(id).or_default().writer, cx);
+    }
+
+    pub(super) fn wait_to_open(&mut self, direction: Direction, cx: &Context<'_>) {
+        if let Some(list) = self.openers.get_mut(usize::from(direction.class())) {
+            keep_in(list, cx);
+        }
+    }
+
+    pub(super) fn wait_for_datagrams(&mut self, cx: &Context<'_>) {
+        keep_in(&mut self.datagram_wakers, cx);
+    }
+
+    /// For whoever waits for the handshake, or for the end.
+    pub(super) fn wait_for_state(&mut self, cx: &Context<'_>) {
+        keep_in(&mut self.state_wakers, cx);
+    }
+
+    /// The next stream of the peer of one sort.
+    pub(super) fn poll_queue(
+        &mut self,
+        which: fn(&mut Self) -> &mut Queue,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Opened, SessionError>> {
+        let end = self.end.clone();
+        let queue = which(self);
+        if let Some(opened) = queue.items.pop_front() {
+            if queue.items.is_empty() && queue.items.capacity() > 64 {
+                queue.items = VecDeque::new();
+            }
+            return Poll::Ready(Ok(opened));
+        }
+        if let Some(end) = end {
+            return Poll::Ready(Err(end));
+        }
+        keep_in(&mut queue.wakers, cx);
+        Poll::Pending
+    }
+
+    /// Nobody holds this stream any more.
+    pub(super) fn forget(&mut self, id: StreamId) {
+        self.waiting.remove(&id);
+        if !self.heads.is_empty() {
+            self.heads.remove(&id);
+        }
+    }
+
+    /// Gives every event to whoever waits for it.
+    pub(super) fn deliver_events(&mut self) {
+        while let Some(event) = self.machine.poll_event() {
+            self.deliver(event);
+        }
+        if self.waiting.is_empty() && self.waiting.capacity() > 64 {
+            self.waiting = Waiting::default();
+        }
+    }
+
+    fn deliver(&mut self, event: Event) {
+        match event {
+            Event::Readable(id) => {
+                if let Some(reader) = self.waiting.get_mut(&id).and_then(|halves| halves.reader.take()) {
+                    reader.wake();
+                }
+            }
+            Event::Writable(id) => {
+                if let Some(writer) = self.waiting.get_mut(&id).and_then(|halves| halves.writer.take()) {
+                    writer.wake();
+                }
+            }
+            Event::Opened(opened) => {
+                let queue = match opened.kind {
+                    Kind::Bytes => &mut self.streams,
+                    Kind::Request => &mut self.requests,
+                    _ => &mut self.channels,
+                };
+                queue.push(*opened);
+            }
+            Event::Metadata { stream, is_trailer, metadata } => {
+                let heads = self.heads.entry(stream).or_default();
+                let slot = if is_trailer { &mut heads.trailer } else { &mut heads.head };
+                *slot = Some(metadata);
+            }
+            Event::MayOpen(direction) => {
+                if let Some(list) = self.openers.get_mut(usize::from(direction.class())) {
+                    list.drain(..).for_each(Waker::wake);
+                }
+            }
+            Event::Datagrams => self.datagram_wakers.drain(..).for_each(Waker::wake),
+            Event::Established => {
+                self.is_established = true;
+                self.state_wakers.drain(..).for_each(Waker::wake);
+            }
+            Event::Authenticate(claim) => self.for_task.push_back(ForTask::Authenticate(claim)),
+            Event::Reattach(reattach) => self.for_task.push_back(ForTask::Reattach(reattach)),
+            Event::Ticket(ticket) => self.for_task.push_back(ForTask::Ticket(ticket.handle)),
+            Event::Detached { .. } => self.for_task.push_back(ForTask::Detached),
+            Event::GoingAway { .. } => {
+                self.going_away = true;
+                self.state_wakers.drain(..).for_each(Waker::wake);
+            }
+            Event::AuthRefused(_) if !self.is_established => {
+                let now = self.now;
+                self.machine.close(now, Code::AUTH_FAILED, "");
+                self.end.get_or_insert(SessionError::AuthRefused);
+            }
+            Event::Reattached | Event::Authenticated { .. } | Event::AuthRefused(_) => {}
+            Event::Ended(error) => self.over(error),
+        }
+    }
+
+    fn over(&mut self, error: SessionError) {
+        self.end.get_or_insert(error);
+        for (_, halves) in self.waiting.drain() {
+            halves.reader.into_iter().chain(halves.writer).for_each(Waker::wake);
+        }
+        let queues = [&mut self.streams, &mut self.channels, &mut self.requests];
+        let lists = queues.into_iter().map(|queue| &mut queue.wakers);
+        let others = self.openers.iter_mut().chain([&mut self.datagram_wakers, &mut self.state_wakers]);
+        lists.chain(others).flat_map(|list| list.drain(..)).for_each(Waker::wake);
+    }
+}
+
+fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) if waker.will_wake(cx.waker()) => {}
+        _ => *slot = Some(cx.waker().clone()),
+    }
+}
+
+fn keep_in(list: &mut Vec<Waker>, cx: &Context<'_>) {
+    if !list.iter().any(|waker| waker.will_wake(cx.waker())) {
+        list.push(cx.waker().clone());
+    }
+}
+
+/// The one place that reads the clock.
+#[allow(clippy::disallowed_methods, reason = "a driver owns the clock")]
+pub(super) fn read_clock() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}

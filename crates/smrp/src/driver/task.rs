@@ -1,0 +1,350 @@
+//! The task of a session: all its I/O, and what the machine asks of a driver.
+
+use super::acceptor::{Authenticate, Registry};
+use super::carrier::{Carrier, Octets, Redial};
+use super::io::{Inbox, poll_write};
+use super::shared::{ForTask, Replacement, Shared, State};
+use crate::error::SessionError;
+use crate::{Code, Input, Role, Transmit};
+use bytes::Bytes;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Sleep;
+use wirekit::Machine;
+
+/// Octets gathered before they are written.
+const TRANSMIT_LEN: usize = 128 << 10;
+/// Rounds of reading and writing before other tasks have their turn.
+const ROUNDS_MAX: usize = 16;
+/// How long the last octets of a link may take.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Waits between attempts at another link: the first one at once, then doubling.
+const REDIAL_FIRST: Duration = Duration::from_millis(50);
+const REDIAL_MOST: Duration = Duration::from_secs(5);
+
+/// Why the I/O of a link stopped.
+enum Stop {
+    /// The session is over, and everything was said.
+    Over,
+    /// The carrier ended.
+    Lost,
+    /// Another carrier takes its place.
+    Replaced(Box<Replacement>),
+    /// The machine asks for something that takes longer than a poll.
+    Asked(ForTask),
+}
+
+pub(super) struct Task {
+    pub(super) shared: Arc<Shared>,
+    pub(super) io: Option<Box<dyn Octets>>,
+    pub(super) inbox: Inbox,
+    out: Transmit,
+    /// What the machine waits for.
+    deadline: Option<tokio::time::Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+    stalled_since: Option<tokio::time::Instant>,
+    pub(super) redial: Option<Arc<dyn Redial>>,
+    pub(super) registry: Option<Arc<Registry>>,
+    pub(super) authenticate: Option<Arc<dyn Authenticate>>,
+    write_timeout: Duration,
+}
+
+impl Task {
+    pub(super) fn new(shared: Arc<Shared>, io: Box<dyn Octets>, write_timeout: Duration) -> Self {
+        Self {
+            shared,
+            io: Some(io),
+            inbox: Inbox::default(),
+            out: Transmit::new(TRANSMIT_LEN),
+            deadline: None,
+            sleep: None,
+            stalled_since: None,
+            redial: None,
+            registry: None,
+            authenticate: None,
+            write_timeout,
+        }
+    }
+
+    /// Runs the session to its end. `None` once another session took the carrier over.
+    pub(super) async fn run(mut self) {
+        loop {
+            let stop = poll_fn(|cx| self.poll_link(cx)).await;
+            match stop {
+                Stop::Over => break,
+                Stop::Lost => {
+                    self.io = None;
+                    self.inbox = Inbox::default();
+                    self.out = Transmit::new(TRANSMIT_LEN);
+                    let mut state = self.shared.lock();
+                    if state.replacement.is_some() {
+                        // The machine has left this link already.
+                        continue;
+                    }
+                    let now = state.refresh();
+                    let Ok(()) = state.machine.handle(now, Input::LinkLost);
+                    state.deliver_events();
+                }
+                Stop::Replaced(replacement) => self.replace(*replacement).await,
+                Stop::Asked(asked) => {
+                    if self.answer(asked).await {
+                        return;
+                    }
+                }
+            }
+        }
+        if let Some(mut io) = self.io.take() {
+            drop(tokio::time::timeout(FAREWELL_TIMEOUT, io.shutdown()).await);
+        }
+    }
+
+    /// One link, until something stops it.
+    fn poll_link(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        for _ in 0..ROUNDS_MAX {
+            let (mut is_busy, wants_octets) = match self.step(cx) {
+                Ok(next) => next,
+                Err(stop) => return Poll::Ready(stop),
+            };
+            let Some(io) = &mut self.io else { return self.poll_sleep(cx) };
+            match poll_write(io.as_mut(), cx, &mut self.out) {
+                Poll::Ready(Ok(())) => {
+                    self.stalled_since = None;
+                    if Pin::new(io.as_mut()).poll_flush(cx).map_err(drop) == Poll::Ready(Err(())) {
+                        return Poll::Ready(Stop::Lost);
+                    }
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Stop::Lost),
+                Poll::Pending => {
+                    is_busy = false;
+                    self.stalled_since.get_or_insert_with(super::shared::read_clock);
+                }
+            }
+            if wants_octets {
+                match self.inbox.poll_read(io.as_mut(), cx) {
+                    Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Stop::Lost),
+                    Poll::Ready(Ok(_)) => {
+                        let mut state = self.shared.lock();
+                        if let Some(replacement) = state.replacement.take() {
+                            return Poll::Ready(Stop::Replaced(replacement.into()));
+                        }
+                        let now = state.now();
+                        let Ok(()) = state.machine.handle(now, Input::Received(&mut self.inbox.octets));
+                        state.deliver_events();
+                        is_busy = true;
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            if !is_busy {
+                self.inbox.shrink();
+                self.out.shrink();
+                return self.poll_sleep(cx);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// What can be done without I/O. Says whether there is more to do, and whether octets are wanted.
+    fn step(&mut self, cx: &mut Context<'_>) -> Result<(bool, bool), Stop> {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        let now = state.refresh();
+        state.keep_task(cx);
+        if let Some(replacement) = state.replacement.take() {
+            return Err(Stop::Replaced(replacement.into()));
+        }
+        if state.machine.poll_timeout().is_some_and(|deadline| deadline.is_due(now)) {
+            state.machine.handle_timeout(now);
+        }
+        let had_room = self.out.len() < TRANSMIT_LEN;
+        let gave = had_room && state.machine.poll_transmit(now, &mut self.out);
+        if !self.inbox.octets.is_empty() && state.machine.wants_octets() {
+            // Reading was held up with octets at hand.
+            let Ok(()) = state.machine.handle(now, Input::Received(&mut self.inbox.octets));
+        }
+        state.deliver_events();
+        if let Some(asked) = state.for_task.pop_front() {
+            return Err(Stop::Asked(asked));
+        }
+        if state.end.is_some() && self.out.is_empty() {
+            return Err(Stop::Over);
+        }
+        if self.io.is_none() && state.end.is_some() {
+            return Err(Stop::Over);
+        }
+        let wants_octets = state.machine.wants_octets();
+        let deadline = state.machine.poll_timeout().map(|deadline| state.at(deadline.at));
+        drop(state);
+        self.deadline = deadline;
+        Ok((gave && self.out.len() >= TRANSMIT_LEN, wants_octets))
+    }
+
+    fn arm(&mut self) {
+        let deadline = self.deadline;
+        let stalled = self.stalled_since.map(|since| since + self.write_timeout);
+        let Some(at) = deadline.into_iter().chain(stalled).min() else { return self.sleep = None };
+        match &mut self.sleep {
+            // Deadlines move into the future all the time: an earlier awakening is cheaper than a new timer.
+            Some(sleep) if sleep.deadline() <= at && !sleep.is_elapsed() => {}
+            Some(sleep) => sleep.as_mut().reset(at),
+            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(at))),
+        }
+    }
+
+    fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        self.arm();
+        let is_due = self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        if is_due {
+            let now = super::shared::read_clock();
+            if self.stalled_since.is_some_and(|since| now.saturating_duration_since(since) >= self.write_timeout) {
+                //= SMRP-X5
+                return Poll::Ready(self.stalled());
+            }
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// The peer takes nothing: its link is lost; a session that cannot do without it ends.
+    fn stalled(&mut self) -> Stop {
+        self.stalled_since = None;
+        let mut state = self.shared.lock();
+        if !state.machine.is_resumable() {
+            state.end = Some(SessionError::Stalled(self.write_timeout));
+        }
+        Stop::Lost
+    }
+
+    /// Goes on over another carrier.
+    async fn replace(&mut self, replacement: Replacement) {
+        if let Some(mut io) = self.io.take()
+            && !replacement.farewell.is_empty()
+        {
+            // Whole frames that were cut off in the middle would make nonsense of a farewell.
+            if self.out.is_empty() {
+                drop(tokio::time::timeout(FAREWELL_TIMEOUT, io.write_all(&replacement.farewell)).await);
+                drop(tokio::time::timeout(FAREWELL_TIMEOUT, io.shutdown()).await);
+            }
+        }
+        self.io = Some(replacement.carrier.io);
+        self.inbox = Inbox::of(replacement.inbox);
+        self.out = replacement.out;
+        self.stalled_since = None;
+    }
+
+    /// Does what the machine asked for. True where this session has no more to do.
+    async fn answer(&mut self, asked: ForTask) -> bool {
+        match asked {
+            ForTask::Authenticate(claim) => {
+                let grant = match &self.authenticate {
+                    Some(authenticate) => authenticate.authenticate(&claim).await,
+                    None => None,
+                };
+                let mut state = self.shared.lock();
+                let now = state.refresh();
+                state.machine.authenticated(now, grant);
+            }
+            ForTask::Reattach(reattach) => {
+                let Some(io) = self.io.take() else { return false };
+                let mut state = self.shared.lock();
+                let now = state.refresh();
+                let kept = self.registry.as_ref().and_then(|registry| registry.find(&reattach.handle));
+                let Some(kept) = kept.filter(|kept| !Arc::ptr_eq(kept, &self.shared)) else {
+                    self.io = Some(io);
+                    state.machine.refuse_reattach(now, Code::RESUME_REFUSED);
+                    return false;
+                };
+                // Under one lock of the session that is kept: its task must not read another octet of the link it leaves.
+                let mut kept = kept.lock();
+                let kept_now = kept.refresh();
+                match kept.machine.adopt(kept_now, &mut state.machine, &reattach) {
+                    Ok(adoption) => {
+                        let inbox = core::mem::take(&mut self.inbox.octets);
+                        let config = state.machine.config();
+                        let carrier = Carrier { io, security: config.security, is_local: config.is_local };
+                        kept.deliver_events();
+                        let out = core::mem::replace(&mut self.out, Transmit::new(TRANSMIT_LEN));
+                        kept.replacement = Some(Replacement { carrier, inbox, out, farewell: adoption.farewell });
+                        kept.wake_task();
+                        drop(kept);
+                        state.deliver_events();
+                        return true;
+                    }
+                    Err(code) => {
+                        drop(kept);
+                        self.io = Some(io);
+                        state.machine.refuse_reattach(now, code);
+                    }
+                }
+            }
+            ForTask::Ticket(handle) => {
+                if let Some(registry) = &self.registry {
+                    registry.issue(&handle, &self.shared);
+                }
+            }
+            ForTask::Detached => {
+                if let Some(registry) = &self.registry {
+                    registry.detached(&self.shared);
+                }
+                if self.shared.lock().machine.role() == Role::Initiator
+                    && let Some(redial) = self.redial.clone()
+                {
+                    self.redial(redial.as_ref()).await;
+                }
+            }
+        }
+        false
+    }
+
+    /// Tries to get another link until there is one or the session is over.
+    async fn redial(&mut self, redial: &dyn Redial) {
+        let mut wait = Duration::ZERO;
+        loop {
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).clamp(REDIAL_FIRST, REDIAL_MOST);
+            {
+                let mut state = self.shared.lock();
+                let now = state.refresh();
+                state.machine.handle_timeout(now);
+                state.deliver_events();
+                if state.end.is_some() || !state.machine.is_detached() || state.replacement.is_some() {
+                    return;
+                }
+            }
+            let Ok(carrier) = redial.redial().await else { continue };
+            if relink(&mut self.shared.lock(), carrier) {
+                return;
+            }
+        }
+    }
+}
+
+/// Hands an initiator's session another carrier.
+pub(super) fn relink(state: &mut State, carrier: Carrier) -> bool {
+    let now = state.refresh();
+    if !state.machine.relink(now, carrier.security, carrier.is_local) {
+        return false;
+    }
+    // The machine lost one link and has another: nobody has to look for one.
+    state.deliver_events();
+    state.for_task.retain(|asked| !matches!(asked, ForTask::Detached));
+    state.replacement = Some(Replacement {
+        carrier,
+        inbox: bytes::BytesMut::new(),
+        out: Transmit::new(TRANSMIT_LEN),
+        farewell: Bytes::new(),
+    });
+    state.wake_task();
+    true
+}
+
+/// An error of I/O for an error of the session.
+pub(super) fn io_error(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, error)
+}
