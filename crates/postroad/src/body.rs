@@ -1,6 +1,6 @@
 //! Content of unknown length, both ways.
 
-use crate::connection::{Connection, framed, linked};
+use crate::connection::{Connection, framed, linked, sessioned};
 use crate::{Error, ErrorKind, Message};
 use bytes::{Bytes, BytesMut};
 
@@ -16,6 +16,7 @@ enum Way {
     Framed(framed::Writer),
     /// On the heap, since it is much larger than the other.
     Linked(Box<linked::Writer>),
+    Sessioned(Box<sessioned::Writer>),
 }
 
 impl BodyWriter {
@@ -27,6 +28,10 @@ impl BodyWriter {
         Self { way: Way::Linked(writer), connection }
     }
 
+    pub(crate) const fn sessioned(connection: Connection, writer: Box<sessioned::Writer>) -> Self {
+        Self { way: Way::Sessioned(writer), connection }
+    }
+
     /// Appends to the content. Waits while the peer takes nothing: that is the back-pressure. A write that is cancelled
     /// has queued a part of its content from the start: write the rest, or give the body up.
     ///
@@ -36,6 +41,7 @@ impl BodyWriter {
         match &mut self.way {
             Way::Framed(writer) => writer.write(content.into()).await,
             Way::Linked(writer) => writer.write(content.into()).await,
+            Way::Sessioned(writer) => writer.write(content.into()).await,
         }
     }
 
@@ -60,6 +66,7 @@ impl BodyWriter {
         match self.way {
             Way::Framed(writer) => writer.finish(trailer.into()).await,
             Way::Linked(writer) => writer.finish(trailer.into()).await,
+            Way::Sessioned(writer) => writer.finish(trailer.into()).await,
         }
     }
 }
@@ -69,6 +76,7 @@ impl BodyWriter {
 pub(crate) enum Content {
     Framed(framed::Stream),
     Linked(linked::Stream),
+    Sessioned(sessioned::Stream),
 }
 
 impl Content {
@@ -76,6 +84,7 @@ impl Content {
         match self {
             Self::Framed(stream) => &stream.head,
             Self::Linked(stream) => &stream.head,
+            Self::Sessioned(stream) => &stream.head,
         }
     }
 }
@@ -114,6 +123,7 @@ impl Body {
         match &mut self.content {
             Content::Framed(stream) => stream.next().await,
             Content::Linked(stream) => stream.next().await,
+            Content::Sessioned(stream) => stream.next().await,
         }
     }
 
@@ -123,6 +133,7 @@ impl Body {
         match &self.content {
             Content::Framed(stream) => stream.trailer(),
             Content::Linked(stream) => stream.trailer(),
+            Content::Sessioned(stream) => stream.trailer(),
         }
     }
 

@@ -34,6 +34,7 @@ impl Capability {
             Protocol::Smp => self.missing_in_smp(url.options().mode),
             Protocol::Smp121 => self.missing_in_smp121(),
             Protocol::Wrp => self.missing_in_wrp(),
+            Protocol::Smrp => None,
         }
     }
 

@@ -1,9 +1,9 @@
 //! URLs to carriers: the only place that knows which crate moves the bytes.
 
-mod device;
+pub(crate) mod device;
 
 use crate::options::{ConnectOptions, Identity, ListenOptions, config, read_pem};
-use crate::url::{Address, Stack, Transport, Url, UrlOptions};
+use crate::url::{Address, Protocol, Stack, Transport, Url, UrlOptions};
 use crate::{Error, ErrorKind};
 use postroad_transport::accept::AcceptPolicy;
 use postroad_transport::tcp::{self, TcpConfig};
@@ -37,7 +37,7 @@ pub(crate) async fn open(url: &Url, options: &ConnectOptions) -> Result<Carrier,
         (_, Address::Path(path)) => unix::connect(path).await.map(Carrier::from).map_err(failed),
         (_, Address::Name(name)) => memory::connect(name).await.map(Carrier::from).map_err(failed),
         (Transport::Tls, _) => {
-            let client = tls_client(url.options(), options, handshake_timeout, failed).await?;
+            let client = tls_client(url, options, handshake_timeout, failed).await?;
             client.connect(&address, &tcp).await.map(Carrier::from).map_err(failed)
         }
         (Transport::Ws, Address::Network { path, .. }) => {
@@ -45,7 +45,7 @@ pub(crate) async fn open(url: &Url, options: &ConnectOptions) -> Result<Carrier,
             ws::connect(&address, &ws, &tcp).await.map(Carrier::from).map_err(failed)
         }
         (Transport::Wss, Address::Network { path, .. }) => {
-            let client = tls_client(url.options(), options, handshake_timeout, failed).await?;
+            let client = tls_client(url, options, handshake_timeout, failed).await?;
             let ws = ws_client(url, path, options).await?;
             ws::connect_tls(&address, &ws, &client, &tcp).await.map(Carrier::from).map_err(failed)
         }
@@ -112,12 +112,23 @@ async fn pem(option: &str, path: Option<&Path>, set: Option<&Vec<u8>>) -> Result
     }
 }
 
+/// What TLS and WebSocket are told that SMRP is.
+//= SMRP-K2
+const SMRP_ALPN: &str = "smrp/1";
+const SMRP_SUBPROTOCOL: &str = "smrp.v1";
+
+/// Sessions directly on TLS name themselves in its handshake; under a WebSocket they do so in that one.
+fn has_alpn(url: &Url) -> bool {
+    url.stack().has(Protocol::Smrp) && url.transport() == Transport::Tls
+}
+
 async fn tls_client(
-    url_options: &UrlOptions,
+    url: &Url,
     options: &ConnectOptions,
     handshake_timeout: Duration,
     failed: impl Fn(CarrierError) -> Error,
 ) -> Result<tls::Client, Error> {
+    let url_options = url.options();
     if url_options.client_ca.is_some() {
         return Err(config("`client_ca=` is for listeners", "a client trusts servers by `ca=`"));
     }
@@ -130,6 +141,9 @@ async fn tls_client(
     }
     if let Some(name) = &url_options.server_name {
         client = client.with_server_name(name);
+    }
+    if has_alpn(url) {
+        client = client.with_alpn([SMRP_ALPN]);
     }
     client.build().map_err(failed)
 }
@@ -155,6 +169,9 @@ async fn tls_server(
     if let Some(ca) = pem("client_ca", url_options.client_ca.as_deref(), options.client_ca.as_ref()).await? {
         server = server.with_client_ca_pem(ca, tls::ClientAuth::Required);
     }
+    if has_alpn(url) {
+        server = server.with_alpn([SMRP_ALPN]);
+    }
     server.build().map_err(failed)
 }
 
@@ -167,6 +184,9 @@ async fn ws_client(url: &Url, path: &str, options: &ConnectOptions) -> Result<ws
     for (name, value) in &options.headers {
         client = client.with_header(name, value);
     }
+    if url.stack().has(Protocol::Smrp) {
+        client = client.with_protocol(SMRP_SUBPROTOCOL);
+    }
     device::client(client, url, options).await
 }
 
@@ -177,5 +197,6 @@ async fn ws_server(url: &Url, path: &str, options: &ListenOptions) -> Result<ws:
         Some(origin) => server.with_allowed_origins([origin.clone()]),
         None => server,
     };
+    let server = if url.stack().has(Protocol::Smrp) { server.with_protocols([SMRP_SUBPROTOCOL]) } else { server };
     device::server(server, url, path, options).await
 }

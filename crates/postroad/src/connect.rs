@@ -1,7 +1,7 @@
 //! Connecting.
 
 use crate::connection::framed::Framed;
-use crate::connection::{linked, mailslot};
+use crate::connection::{linked, mailslot, sessioned};
 use crate::options::{self, ConnectOptions};
 use crate::url::Protocol;
 use crate::{Connection, Error, ErrorKind, Url, carrier};
@@ -62,6 +62,10 @@ async fn open(url: Url, options: ConnectOptions) -> Result<Connection, Error> {
     if url.protocol() == Protocol::Wrp {
         let opening = Box::pin(linked::connect(url.clone(), &options));
         return in_time(&url, &options, opening).await.map(|linked| (&linked).into());
+    }
+    if url.protocol() == Protocol::Smrp {
+        let opening = Box::pin(sessioned::connect(url.clone(), &options));
+        return in_time(&url, &options, opening).await.map(|sessioned| (&sessioned).into());
     }
     let carrier = in_time(&url, &options, carrier::open(&url, &options)).await?;
     let request_timeout = options::request_timeout(&url, options.request_timeout);

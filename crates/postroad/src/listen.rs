@@ -1,7 +1,7 @@
 //! Listening.
 
 use crate::connection::framed::Framed;
-use crate::connection::{linked, mailslot};
+use crate::connection::{linked, mailslot, sessioned};
 use crate::options::{self, ListenOptions};
 use crate::url::Protocol;
 use crate::{Connection, Error, ErrorKind, Url, carrier};
@@ -81,12 +81,17 @@ async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
         let kind = Kind::Mailslot { connection: Some((&slot).into()), end: slot.end() };
         return Ok(Listener { url, kind });
     }
-    if url.options().reconnect.is_some() {
+    if url.options().reconnect.is_some() && url.protocol() != Protocol::Smrp {
         return Err(options::config("`reconnect=` is for clients", "leave it out"));
     }
     if url.stack().has(Protocol::Smp) {
         options::smp_config(&url)?;
     }
+    // Settings are checked before anything is opened.
+    let sessions = match url.protocol() {
+        Protocol::Smrp => Some(sessioned::acceptor(&url, &options).await?),
+        _ => None,
+    };
     let (listener, url) = carrier::bind(&url, &options).await?;
     let (ready_sender, ready) = mpsc::channel(READY_COUNT_MAX);
     let failed_count = Arc::new(AtomicU64::new(0));
@@ -95,6 +100,7 @@ async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
         url: url.clone(),
         places: Arc::new(Semaphore::new(options.connections_max)),
         options: Arc::new(options),
+        sessions,
         ready: ready_sender,
         failed_count: Arc::clone(&failed_count),
     };
@@ -149,6 +155,8 @@ struct Acceptor {
     listener: CarrierListener,
     url: Url,
     options: Arc<ListenOptions>,
+    /// Of SMRP: what keeps the sessions of all connections.
+    sessions: Option<smrp::Acceptor>,
     places: Arc<Semaphore>,
     ready: mpsc::Sender<Result<Connection, Error>>,
     failed_count: Arc<AtomicU64>,
@@ -183,15 +191,24 @@ impl Acceptor {
         let options = Arc::clone(&self.options);
         let limits = options::limits(&url, self.options.limits);
         let request_timeout = options::request_timeout(&url, self.options.request_timeout);
+        let sessions = self.sessions.clone();
         async move {
-            let connection: Result<Connection, Error> = match pending.handshake().await {
-                Ok(carrier) if url.protocol() == Protocol::Wrp => {
+            let connection: Result<Connection, Error> = match (pending.handshake().await, sessions) {
+                (Ok(carrier), Some(sessions)) => {
+                    match sessioned::accept(&sessions, carrier, url, &options, place).await {
+                        Ok(sessioned::Accepting::Session(session)) => Ok((&session).into()),
+                        // Whoever accepted it has it already.
+                        Ok(sessioned::Accepting::Resumed) => return,
+                        Err(error) => Err(error),
+                    }
+                }
+                (Ok(carrier), _) if url.protocol() == Protocol::Wrp => {
                     linked::accept(carrier, url, &options, place).await.map(|linked| (&linked).into())
                 }
-                Ok(carrier) => {
+                (Ok(carrier), _) => {
                     Framed::start(carrier, url, limits, request_timeout, Some(place)).map(|framed| (&framed).into())
                 }
-                Err(error) => Err(Error::carrier("a peer did not get in", error)),
+                (Err(error), _) => Err(Error::carrier("a peer did not get in", error)),
             };
             match connection {
                 Ok(connection) => {

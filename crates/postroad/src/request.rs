@@ -6,10 +6,12 @@ use crate::connection::framed::Framed;
 use crate::connection::linked::LinkedRequest;
 use crate::connection::mailslot::Asked;
 use crate::connection::pending::{Answer, Place, RawReply};
+use crate::connection::sessioned::SessionedRequest;
 use crate::convention::{Form, Tag};
 use crate::{Error, Message};
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::task::AbortHandle;
 
 /// A request that came. Answer it with one of its calls; dropped without one, the peer is told that there is no reply.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ enum Way {
     /// On the heap, since it is much larger than the first.
     Mailslot(Box<Asked>),
     Linked(Box<LinkedRequest>),
+    Sessioned(Box<SessionedRequest>),
 }
 
 /// A request of the convention.
@@ -49,6 +52,10 @@ impl Request {
         Self { message, way: Way::Linked(request) }
     }
 
+    pub(crate) const fn sessioned(message: Message, request: Box<SessionedRequest>) -> Self {
+        Self { message, way: Way::Sessioned(request) }
+    }
+
     /// What was asked; of a request with a body, its head.
     #[must_use]
     pub const fn message(&self) -> &Message {
@@ -62,6 +69,7 @@ impl Request {
             Way::Framed(request) => (&request.connection).into(),
             Way::Mailslot(asked) => asked.connection(),
             Way::Linked(request) => request.connection(),
+            Way::Sessioned(request) => request.connection(),
         }
     }
 
@@ -72,6 +80,7 @@ impl Request {
             Way::Framed(request) => request.connection.peer().to_owned(),
             Way::Mailslot(asked) => asked.peer(),
             Way::Linked(request) => request.peer(),
+            Way::Sessioned(request) => request.peer(),
         }
     }
 
@@ -85,6 +94,7 @@ impl Request {
             Way::Framed(request) => request.answer(Form::Whole, message.into()).await,
             Way::Mailslot(asked) => asked.reply(message.into()),
             Way::Linked(request) => request.reply(message.into()).await,
+            Way::Sessioned(request) => request.reply(&message.into()).await,
         }
     }
 
@@ -99,6 +109,7 @@ impl Request {
             Way::Framed(request) => request.answer(Form::Error, Message::from(why.into())).await,
             Way::Mailslot(asked) => asked.refuse(&why.into()),
             Way::Linked(request) => request.refuse(&why.into()).await,
+            Way::Sessioned(request) => request.refuse(&why.into()).await,
         }
     }
 
@@ -121,6 +132,7 @@ impl Request {
             }
             Way::Mailslot(asked) => Err(asked.no_bodies()),
             Way::Linked(request) => request.reply_body(head, len).await,
+            Way::Sessioned(request) => request.reply_body(head).await,
         }
     }
 
@@ -195,15 +207,55 @@ impl Reply {
 #[derive(Debug)]
 pub struct RequestWriter {
     body: BodyWriter,
-    place: Place,
+    place: Waits,
     /// A reply that came before the end.
-    early: Option<Answer>,
+    early: Option<Result<Reply, Error>>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Where the reply will come out.
+#[derive(Debug)]
+enum Waits {
+    /// Of all that comes on the connection.
+    Place(Place),
+    /// Of a stream of its own, and the task that reads it.
+    Stream(oneshot::Receiver<Result<Reply, Error>>, AbortHandle),
+}
+
+impl Waits {
+    /// Cancel-safe. `Err(())` where the connection has ended.
+    async fn answer(&mut self, connection: &Connection) -> Result<Reply, Error> {
+        let ended = |_| Err(connection.end_error());
+        match self {
+            Self::Place(place) => {
+                let answer: Answer = (&mut place.answer).await.unwrap_or_else(ended);
+                answer.map(|raw| Reply::new(raw, connection))
+            }
+            Self::Stream(answer, _) => answer.await.unwrap_or_else(|_| Err(connection.end_error())),
+        }
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        if let Self::Stream(_, reading) = self {
+            reading.abort();
+        }
+    }
 }
 
 impl RequestWriter {
     pub(crate) const fn new(body: BodyWriter, place: Place, permit: OwnedSemaphorePermit) -> Self {
-        Self { body, place, early: None, _permit: permit }
+        Self { body, place: Waits::Place(place), early: None, _permit: permit }
+    }
+
+    pub(crate) const fn sessioned(
+        body: BodyWriter,
+        answer: oneshot::Receiver<Result<Reply, Error>>,
+        reading: AbortHandle,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { body, place: Waits::Stream(answer, reading), early: None, _permit: permit }
     }
 
     /// As [`BodyWriter::write`]. Once a reply is there the rest of the content is of no use and is not sent.
@@ -212,11 +264,10 @@ impl RequestWriter {
     /// The peer's refusal as soon as it comes; `Closed` and `Lost`.
     pub async fn write(&mut self, content: impl Into<Bytes>) -> Result<(), Error> {
         if self.early.is_none() {
+            let connection = self.body.connection().clone();
             tokio::select! {
                 biased;
-                answer = &mut self.place.answer => {
-                    self.early = Some(answer.unwrap_or_else(|_| Err(self.body.connection().end_error())));
-                }
+                answer = self.place.answer(&connection) => self.early = Some(answer),
                 written = self.body.write(content) => return written,
             }
         }
@@ -234,23 +285,22 @@ impl RequestWriter {
     pub async fn finish(self, trailer: impl Into<Bytes>) -> Result<Message, Error> {
         let Self { body, mut place, early, _permit } = self;
         let connection = body.connection().clone();
-        let ended = || Err(connection.end_error());
         let answer = match early {
             Some(answer) => answer,
             None => {
                 body.finish_with(trailer).await?;
                 tokio::select! {
                     biased;
-                    answer = &mut place.answer => answer.unwrap_or_else(|_| ended()),
+                    answer = place.answer(&connection) => answer,
                     flushed = connection.flush() => {
                         flushed?;
                         let timeout = connection.request_timeout();
-                        let answered = tokio::time::timeout(timeout, &mut place.answer).await;
-                        answered.map_err(|_| connection.no_reply(timeout))?.unwrap_or_else(|_| ended())
+                        let answered = tokio::time::timeout(timeout, place.answer(&connection)).await;
+                        answered.unwrap_or_else(|_| Err(connection.no_reply(timeout)))
                     }
                 }
             }
         };
-        Reply::new(answer?, &connection).into_message(connection.message_len_max()).await
+        answer?.into_message(connection.message_len_max()).await
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn limits(url: &Url, limits: ws::Limits) -> ws::Limits {
     limits.with_message_len_max(len).with_frame_len_max(len).with_read_buffer_len(READ_BUFFER_LEN)
 }
 
-/// The headers of a device. The token is read each time, so that a new one is used as soon as it is there.
+/// The headers of a device.
 //= WRP-N1, WRP-N3, WRP-N4, WRP-N13
 pub(super) async fn client(
     mut client: ws::ClientConfig,
@@ -41,12 +41,7 @@ pub(super) async fn client(
         let why = "`device=` names no device";
         return Err(config(why, "give a locator of a device, as in mac:112233445566, uuid:… or serial:…"));
     };
-    let token = match &url.options().token {
-        Some(path) => Some(tokens_of(path).await?.into_iter().next().ok_or_else(|| {
-            config(format!("the file of `token=` is empty: `{}`", shown(path)), "write the token into it")
-        })?),
-        None => options.token.as_ref().map(|token| token.0.clone()),
-    };
+    let token = token_of(url, options).await?;
     for (name, value) in (Hello { device, token, convey: None }).headers() {
         client = client.with_header(name, &value);
     }
@@ -67,26 +62,15 @@ pub(super) async fn server(
     if path == PATH {
         server = PATHS.iter().skip(1).fold(server, |server, path| server.with_path(path));
     }
-    let tokens = match &url.options().token {
-        Some(path) => tokens_of(path).await?,
-        None => options.tokens.iter().map(|token| token.0.clone()).collect(),
-    };
-    if url.options().token.is_some() && tokens.is_empty() {
-        return Err(config(
-            "the file of `token=` is empty, so nobody would get in",
-            "write tokens into it, one a line",
-        ));
-    }
-    // Compared by their digests, which says nothing about how much of a token was right.
-    let digests: Vec<_> = tokens.iter().map(|token| Sha256::digest(token.as_bytes())).collect();
+    let tokens = Tokens::of(url, options).await?;
     Ok(server.with_kept_headers([DEVICE_NAME, CONVEY]).with_judge(move |asked| {
         let refuse = |status, why: String| ws::Refuse { status, why };
         let hello = Hello::read(|name| asked.header(name))
             .map_err(|error| refuse(ws::Status::BadRequest, error.to_string()))?;
         match hello.token {
-            _ if digests.is_empty() => Ok(()),
+            _ if tokens.is_empty() => Ok(()),
             None => Err(refuse(ws::Status::Unauthorized, "a bearer token is needed".to_owned())),
-            Some(token) if digests.contains(&Sha256::digest(token.as_bytes())) => Ok(()),
+            Some(token) if tokens.admits(&token) => Ok(()),
             Some(_) => Err(refuse(ws::Status::Unauthorized, "the bearer token lets nobody in".to_owned())),
         }
     }))
@@ -103,6 +87,45 @@ pub(super) fn remedy(url: &Url, error: &CarrierError) -> Option<&'static str> {
         ),
         CarrierKind::PathRefused => Some("devices connect at /api/v2/device; see whether the server has another path"),
         _ => None,
+    }
+}
+
+/// The token that this end shows, where it has one. It is read each time, so that a new one is used as soon as it is there.
+pub(crate) async fn token_of(url: &Url, options: &ConnectOptions) -> Result<Option<String>, Error> {
+    match &url.options().token {
+        Some(path) => {
+            let first = tokens_of(path).await?.into_iter().next();
+            let empty =
+                || config(format!("the file of `token=` is empty: `{}`", shown(path)), "write the token into it");
+            first.map(Some).ok_or_else(empty)
+        }
+        None => Ok(options.token.as_ref().map(|token| token.0.clone())),
+    }
+}
+
+/// The tokens that let others in, as digests: comparing them says nothing about how much of a token was right.
+pub(crate) struct Tokens(Vec<[u8; 32]>);
+
+impl Tokens {
+    pub(crate) async fn of(url: &Url, options: &ListenOptions) -> Result<Self, Error> {
+        let tokens = match &url.options().token {
+            Some(path) => tokens_of(path).await?,
+            None => options.tokens.iter().map(|token| token.0.clone()).collect(),
+        };
+        if url.options().token.is_some() && tokens.is_empty() {
+            let why = "the file of `token=` is empty, so nobody would get in";
+            return Err(config(why, "write tokens into it, one a line"));
+        }
+        Ok(Self(tokens.iter().map(|token| Sha256::digest(token.as_bytes()).into()).collect()))
+    }
+
+    /// True where nobody has to show one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn admits(&self, token: &str) -> bool {
+        self.0.contains(&Sha256::digest(token.as_bytes()).into())
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod framed;
 pub(crate) mod linked;
 pub(crate) mod mailslot;
 pub(crate) mod pending;
+pub(crate) mod sessioned;
 
 use crate::body::{Body, BodyWriter};
 use crate::request::{Reply, Request, RequestWriter};
@@ -12,6 +13,7 @@ use crate::{Capability, Error, ErrorKind, Message};
 use framed::Framed;
 use linked::Linked;
 use mailslot::Slot;
+use sessioned::Sessioned;
 use std::time::Duration;
 
 /// One end of a connection. Cheap to clone; clones share it, and all its calls take `&self`, so any number of tasks can
@@ -43,6 +45,8 @@ pub(crate) enum Kind {
     Mailslot(Slot),
     /// A link of WRP.
     Linked(Linked),
+    /// A session of SMRP.
+    Sessioned(Sessioned),
 }
 
 /// What came in.
@@ -97,6 +101,7 @@ impl Connection {
             Kind::Framed(framed) => framed.url(),
             Kind::Mailslot(slot) => slot.url(),
             Kind::Linked(linked) => linked.url(),
+            Kind::Sessioned(sessioned) => sessioned.url(),
         }
     }
 
@@ -108,6 +113,7 @@ impl Connection {
             Kind::Framed(framed) => framed.peer(),
             Kind::Mailslot(slot) => slot.peer(),
             Kind::Linked(linked) => linked.peer(),
+            Kind::Sessioned(sessioned) => sessioned.peer(),
         }
     }
 
@@ -124,6 +130,7 @@ impl Connection {
             Kind::Framed(framed) => framed.statistics(),
             Kind::Mailslot(slot) => slot.statistics(),
             Kind::Linked(linked) => linked.statistics(),
+            Kind::Sessioned(sessioned) => sessioned.statistics(),
         }
     }
 
@@ -141,6 +148,7 @@ impl Connection {
             Kind::Framed(framed) => framed.send(message.into()).await,
             Kind::Mailslot(slot) => slot.send(message.into()).await,
             Kind::Linked(linked) => linked.send(message.into()).await,
+            Kind::Sessioned(sessioned) => sessioned.send(message.into()).await,
         }
     }
 
@@ -164,6 +172,7 @@ impl Connection {
             Kind::Framed(framed) => framed.request_within(message.into(), timeout).await,
             Kind::Mailslot(slot) => slot.request_within(message.into(), timeout).await,
             Kind::Linked(linked) => linked.request_within(message.into(), timeout).await,
+            Kind::Sessioned(sessioned) => sessioned.request_within(message.into(), timeout).await,
         }
     }
 
@@ -177,6 +186,7 @@ impl Connection {
             Kind::Framed(framed) => framed.request_streaming(message.into()).await,
             Kind::Mailslot(_) => self.request(message).await.map(Reply::Message),
             Kind::Linked(linked) => linked.request_streaming(message.into()).await,
+            Kind::Sessioned(sessioned) => sessioned.request_streaming(message.into()).await,
         }
     }
 
@@ -194,6 +204,7 @@ impl Connection {
             Kind::Framed(framed) => framed.open_request(head).await,
             Kind::Mailslot(slot) => Err(slot.no_bodies()),
             Kind::Linked(linked) => linked.open_request(head, len).await,
+            Kind::Sessioned(sessioned) => sessioned.open_request(head).await,
         }
     }
 
@@ -206,6 +217,7 @@ impl Connection {
             Kind::Framed(framed) => framed.open_writer(crate::convention::Tag::Body, head.into()).await,
             Kind::Mailslot(slot) => Err(slot.no_bodies()),
             Kind::Linked(linked) => linked.open_body(head.into()).await,
+            Kind::Sessioned(sessioned) => sessioned.open_body(head.into()).await,
         }
     }
 
@@ -253,6 +265,7 @@ impl Connection {
             Kind::Framed(framed) => framed.receive().await,
             Kind::Mailslot(slot) => slot.receive().await,
             Kind::Linked(linked) => linked.receive().await,
+            Kind::Sessioned(sessioned) => sessioned.receive().await,
         }
     }
 
@@ -266,6 +279,7 @@ impl Connection {
             // An exchange is awaited by whoever began it.
             Kind::Mailslot(_) => Ok(()),
             Kind::Linked(linked) => linked.flush().await,
+            Kind::Sessioned(sessioned) => sessioned.flush().await,
         }
     }
 
@@ -283,6 +297,7 @@ impl Connection {
             Kind::Framed(framed) => framed.close().await,
             Kind::Mailslot(slot) => slot.close().await,
             Kind::Linked(linked) => linked.close().await,
+            Kind::Sessioned(sessioned) => sessioned.close().await,
         }
     }
 
@@ -292,6 +307,7 @@ impl Connection {
             Kind::Framed(framed) => framed.closed().await,
             Kind::Mailslot(slot) => slot.closed().await,
             Kind::Linked(linked) => linked.closed().await,
+            Kind::Sessioned(sessioned) => sessioned.closed().await,
         }
     }
 
@@ -300,6 +316,7 @@ impl Connection {
             Kind::Framed(framed) => framed.request_timeout(),
             Kind::Mailslot(slot) => slot.request_timeout(),
             Kind::Linked(linked) => linked.request_timeout(),
+            Kind::Sessioned(sessioned) => sessioned.request_timeout(),
         }
     }
 
@@ -309,6 +326,7 @@ impl Connection {
             Kind::Framed(framed) => framed.message_len_max(),
             Kind::Mailslot(_) => usize::MAX,
             Kind::Linked(linked) => linked.message_len_max(),
+            Kind::Sessioned(sessioned) => sessioned.message_len_max(),
         }
     }
 
@@ -318,6 +336,7 @@ impl Connection {
             Kind::Framed(framed) => framed.end_error(),
             Kind::Mailslot(slot) => slot.end_error(),
             Kind::Linked(linked) => linked.end_error(),
+            Kind::Sessioned(sessioned) => sessioned.end_error(),
         }
     }
 
@@ -327,6 +346,7 @@ impl Connection {
             Kind::Framed(framed) => framed.no_reply(timeout),
             Kind::Mailslot(slot) => slot.end_error(),
             Kind::Linked(linked) => linked.no_reply(timeout),
+            Kind::Sessioned(sessioned) => sessioned.no_reply(timeout),
         }
     }
 }

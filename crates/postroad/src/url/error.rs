@@ -58,8 +58,6 @@ pub enum UrlErrorKind {
     NoTransport,
     /// A word of the scheme is none that is known.
     UnknownWord(String),
-    /// A stack that is planned and not there yet.
-    NotYet(String),
     /// Words that are known and cannot stand on each other.
     NoSuchStack(String),
     /// Nothing behind `://`.
@@ -105,7 +103,6 @@ impl fmt::Display for UrlErrorKind {
             Self::NoProtocol => f.write_str("a carrier without a protocol in front of it"),
             Self::NoTransport => f.write_str("a protocol without a carrier behind it"),
             Self::UnknownWord(word) => write!(f, "unknown word {} in front of `://`", shown(word)),
-            Self::NotYet(stack) => write!(f, "the stack {} is planned and does not exist yet", shown(stack)),
             Self::NoSuchStack(stack) => write!(f, "{} is no stack", shown(stack)),
             Self::NoAuthority => f.write_str("nothing behind `://`"),
             Self::UserInfo => f.write_str("a user name in front of the host"),

@@ -38,6 +38,16 @@ pub enum Host {
     Ip(IpAddr),
 }
 
+impl Host {
+    /// True where it is this host, as far as can be told without a look-up.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+            Self::Ip(ip) => ip.is_loopback(),
+        }
+    }
+}
+
 /// As it stands in a URL: IPv6 in brackets.
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

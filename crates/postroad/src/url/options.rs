@@ -92,10 +92,12 @@ pub struct UrlOptions {
     pub device: Option<String>,
     /// `dest=`: where messages go, a WRP locator.
     pub dest: Option<String>,
-    /// `token=FILE`: the bearer token of a device; of a listener, the tokens that let devices in, one a line.
+    /// `token=FILE`: the bearer token of a device, or of the initiator of a session; of a listener, the tokens that let others in, one a line.
     pub token: Option<PathBuf>,
-    /// `reconnect=on|off`: whether a client that lost its link connects again.
+    /// `reconnect=on|off`: whether a client that lost its connection connects again. On for sessions of SMRP, which go on where they were; off for links.
     pub reconnect: Option<bool>,
+    /// `plaintext=on`: a session of SMRP may leave this host without TLS.
+    pub plaintext: Option<bool>,
     /// `encoding=identity|gzip|deflate`, with `+none`, `+fastest`, `+best` or `+huffman`: how streams are compressed.
     pub encoding: Option<String>,
     /// `ca=FILE`: the authorities that the server's certificate must come from, instead of the platform's.
@@ -156,11 +158,12 @@ const SMP: fn(Stack) -> bool = |stack| stack.has(Protocol::Smp);
 const WRP: fn(Stack) -> bool = |stack| stack.has(Protocol::Wrp);
 /// A link whose messages are those of a WebSocket.
 const DEVICE_LINK: fn(Stack) -> bool = Stack::is_device_link;
+const SMRP: fn(Stack) -> bool = |stack| stack.has(Protocol::Smrp);
 const SMP121: fn(Stack) -> bool = |stack| matches!(stack.protocol(), Protocol::Smp121);
 const TLS: fn(Stack) -> bool = |stack| stack.transport().is_tls();
 const WS: fn(Stack) -> bool = |stack| stack.transport().is_ws();
 
-pub(super) const SPECS: [Spec; 24] = [
+pub(super) const SPECS: [Spec; 25] = [
     Spec {
         name: "mode",
         example: "strict, lenient, node-1.0 or node-1.1",
@@ -178,7 +181,7 @@ pub(super) const SPECS: [Spec; 24] = [
     Spec {
         name: "message_len_max",
         example: "octets, as in 16MiB",
-        goes_with: |stack| SMP(stack) || WRP(stack),
+        goes_with: |stack| SMP(stack) || WRP(stack) || SMRP(stack),
         set: |options, value| count(value).map(|count| options.message_len_max = Some(count)),
         get: |options| options.message_len_max.map(Shown::Count),
     },
@@ -192,7 +195,7 @@ pub(super) const SPECS: [Spec; 24] = [
     Spec {
         name: "peer_timeout",
         example: "a time as in 60s, or off",
-        goes_with: |stack| SMP(stack) || DEVICE_LINK(stack),
+        goes_with: |stack| SMP(stack) || DEVICE_LINK(stack) || SMRP(stack),
         set: |options, value| interval(value).map(|interval| options.peer_timeout = Some(interval)),
         get: |options| options.peer_timeout.map(Shown::Interval),
     },
@@ -269,16 +272,23 @@ pub(super) const SPECS: [Spec; 24] = [
     Spec {
         name: "token",
         example: "a file",
-        goes_with: DEVICE_LINK,
+        goes_with: |stack| DEVICE_LINK(stack) || SMRP(stack),
         set: |options, value| file(value).map(|file| options.token = Some(file)),
         get: |options| options.token.as_deref().map(Shown::Path),
     },
     Spec {
         name: "reconnect",
         example: "on or off",
-        goes_with: WRP,
+        goes_with: |stack| WRP(stack) || SMRP(stack),
         set: |options, value| word(&SWITCH, value).map(|on| options.reconnect = Some(on)),
         get: |options| options.reconnect.map(|on| Shown::Text(if on { "on" } else { "off" })),
+    },
+    Spec {
+        name: "plaintext",
+        example: "on or off",
+        goes_with: |stack| SMRP(stack) && !stack.transport().is_tls(),
+        set: |options, value| word(&SWITCH, value).map(|on| options.plaintext = Some(on)),
+        get: |options| options.plaintext.map(|on| Shown::Text(if on { "on" } else { "off" })),
     },
     Spec {
         name: "encoding",

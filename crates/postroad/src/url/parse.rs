@@ -14,7 +14,6 @@ use nom::{IResult, Parser};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Words that other parts of the project will bring.
-const PLANNED: [&str; 1] = ["smrp"];
 
 /// Octets of a mailslot name.
 const MAILSLOT_NAME_LEN_MAX: usize = 255;
@@ -148,7 +147,7 @@ fn stack(source: Source<'_>, pieces: &Pieces<'_>) -> Result<Stack, UrlError> {
         return Ok(stack);
     }
     for (index, word) in pieces.words.iter().enumerate() {
-        if protocol_of(word).is_some() || transport_of(word).is_some() || PLANNED.contains(word) {
+        if protocol_of(word).is_some() || transport_of(word).is_some() {
             continue;
         }
         let known: Vec<&str> = match index {
@@ -166,7 +165,6 @@ fn stack(source: Source<'_>, pieces: &Pieces<'_>) -> Result<Stack, UrlError> {
     }
     let meant = |stack: &str| format!("did you mean `{stack}://{}`?", crate::escape::text(&pieces.rest()));
     let (kind, remedy) = match pieces.words.as_slice() {
-        words if words.iter().any(|word| PLANNED.contains(word)) => (UrlErrorKind::NotYet(whole), which_exist()),
         [only] => match (transport_of(only), protocol_of(only)) {
             (Some(transport), _) => {
                 let under = Stack::ALL.into_iter().find(|stack| stack.transport() == transport);
@@ -301,7 +299,7 @@ fn no_path(source: Source<'_>, pieces: &Pieces<'_>) -> Result<(), UrlError> {
 fn network_address(source: Source<'_>, stack: Stack, pieces: &Pieces<'_>) -> Result<Address, UrlError> {
     let (host, port) = host_and_port(source, stack, pieces)?;
     let port = port_or_default(source, stack, pieces, &host, port)?;
-    let path = if stack.transport().is_ws() {
+    let path = if stack.transport().is_ws() || stack.protocol() == Protocol::Smrp {
         ws_path(source, stack, pieces.path)?
     } else {
         no_path(source, pieces)?;
@@ -325,6 +323,7 @@ fn host_and_port<'a>(
         let remedy = match stack.protocol() {
             Protocol::Smp => "leave it out: peers are told apart by their certificates",
             Protocol::Smp121 => "leave it out: the protocol knows hosts and no users",
+            Protocol::Smrp => "leave it out: an initiator says who it is with `token=FILE`, or with a certificate",
             Protocol::Wrp => "leave it out: a device says who it is with `device=`, and is let in by `token=FILE`",
         };
         return Err(source.error(UrlErrorKind::UserInfo, authority, remedy));

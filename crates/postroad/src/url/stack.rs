@@ -12,10 +12,12 @@ pub enum Protocol {
     Smp121,
     /// WRP messages, with streams by the Simple Streaming Protocol: devices and their cloud, `wrp`.
     Wrp,
+    /// Sessions of SMRP, which outlive their connections: `smrp`.
+    Smrp,
 }
 
 impl Protocol {
-    pub(crate) const ALL: [Self; 3] = [Self::Smp, Self::Smp121, Self::Wrp];
+    pub(crate) const ALL: [Self; 4] = [Self::Smp, Self::Smp121, Self::Wrp, Self::Smrp];
 
     /// The word for it in a URL.
     #[must_use]
@@ -24,6 +26,7 @@ impl Protocol {
             Self::Smp => "smp",
             Self::Smp121 => "smp121",
             Self::Wrp => "wrp",
+            Self::Smrp => "smrp",
         }
     }
 }
@@ -92,7 +95,7 @@ pub struct Stack {
 
 impl Stack {
     /// All that exist.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 27] = [
         Self::new(Protocol::Smp, Transport::Tcp),
         Self::new(Protocol::Smp, Transport::Tls),
         Self::new(Protocol::Smp, Transport::Ws),
@@ -114,6 +117,12 @@ impl Stack {
         Self::wrp_over_smp(Transport::Wss),
         Self::wrp_over_smp(Transport::Unix),
         Self::wrp_over_smp(Transport::Mem),
+        Self::new(Protocol::Smrp, Transport::Tcp),
+        Self::new(Protocol::Smrp, Transport::Tls),
+        Self::new(Protocol::Smrp, Transport::Ws),
+        Self::new(Protocol::Smrp, Transport::Wss),
+        Self::new(Protocol::Smrp, Transport::Unix),
+        Self::new(Protocol::Smrp, Transport::Mem),
     ];
 
     const fn new(protocol: Protocol, transport: Transport) -> Self {
@@ -166,6 +175,12 @@ impl Stack {
             (Protocol::Smp, Transport::Unix) => "smp+unix:///run/app.sock",
             (Protocol::Smp, Transport::Mem) => "smp+mem://inbox",
             (Protocol::Smp, _) => "smp+tcp://localhost:7001",
+            (Protocol::Smrp, Transport::Tls) => "smrp+tls://localhost:7443",
+            (Protocol::Smrp, Transport::Ws) => "smrp+ws://localhost:7002",
+            (Protocol::Smrp, Transport::Wss) => "smrp+wss://localhost:7443",
+            (Protocol::Smrp, Transport::Unix) => "smrp+unix:///run/app.sock",
+            (Protocol::Smrp, Transport::Mem) => "smrp+mem://inbox",
+            (Protocol::Smrp, _) => "smrp+tcp://localhost:7002",
             (Protocol::Wrp, transport) => match (self.under, transport) {
                 (None, Transport::Ws) => "wrp+ws://localhost:8080/api/v2/device",
                 (None, Transport::Wss) => "wrp+wss://localhost:8443/api/v2/device",

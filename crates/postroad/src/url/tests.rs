@@ -105,7 +105,7 @@ fn errors_name_the_fault_the_place_and_the_remedy() {
         ("wrp://h:1", 0, "without a carrier", "did you mean `wrp+ws://h:1`?"),
         ("wrp+udp://h:1", 0, "is no stack", "one of these: wrp+ws://, wrp+wss://, wrp+tcp://"),
         ("wrp+smp://h:1", 0, "is no stack", "wrp+smp+tcp://"),
-        ("wrp+smrp+udp://h:1", 0, "planned", "these exist"),
+        ("wrp+smrp+udp://h:1", 0, "is no stack", "wrp+smp+tcp://"),
         ("wrp+ws://me@h/x", 9, "user name", "`device=`"),
         ("wrp+tcp://h", 11, "no port", "add one: wrp+tcp://h:7001"),
         ("wrp+ws://h?device=mac:1", 18, "no value of `device`", "mac:112233445566"),
@@ -114,7 +114,7 @@ fn errors_name_the_fault_the_place_and_the_remedy() {
         ("wrp+tcp://h:1?token=x", 14, "does not go", "it goes with wrp+ws://, wrp+wss://"),
         ("wrp+tcp://h:1?heartbeat=1s", 14, "does not go", "wrp+ws://"),
         ("wrp+tcp://h:1?mode=strict", 14, "does not go", "wrp+smp+tcp://"),
-        ("smp+smrp+tls://h:1", 0, "planned", "these exist"),
+        ("smp+smrp+tls://h:1", 0, "is no stack", "it goes by one of these: smp+tcp://"),
         ("smp+udp://h:1", 0, "`smp+udp` is no stack", "it goes by one of these: smp+tcp://"),
         ("smp+tcp+tls://h:1", 0, "is no stack", "it goes by one of these"),
         ("smp121+tcp://h/x", 0, "is no stack", "one of these: smp121://, smp121+udp://, smp121+mem://"),
@@ -122,7 +122,10 @@ fn errors_name_the_fault_the_place_and_the_remedy() {
         ("smp112://h/x", 0, "unknown word `smp112`", "did you mean `smp121://`?"),
         ("udp://h/x", 0, "without a protocol", "did you mean `smp121+udp://h/x`?"),
         ("ip://h/x", 0, "without a protocol", "did you mean `smp121://h/x`?"),
-        ("smrp+udp://h:1", 0, "planned", "these exist"),
+        ("smrp+udp://h:1", 0, "is no stack", "one of these: smrp+tcp://, smrp+tls://"),
+        ("smrp://h:1", 0, "without a carrier", "did you mean `smrp+tcp://h:1`?"),
+        ("smrp+tcp://me@h/x", 11, "user name", "`token=FILE`"),
+        ("smrp+tls://h:1?plaintext=on", 15, "does not go", "smrp+tcp://"),
         ("smp121://", 9, "nothing behind", "smp121://10.0.0.2/printer"),
         ("smp121:///x", 9, "nothing behind", "smp121://10.0.0.2/printer"),
         ("smp121+udp://me@h/x", 13, "user name", "hosts and no users"),
@@ -260,6 +263,13 @@ fn urls() -> impl Strategy<Value = Url> {
                         (options.bind, options.dscp) = (slot.4, slot.5);
                     }
                 }
+                Protocol::Smrp => {
+                    (options.message_len_max, options.peer_timeout) = (common.2, common.4);
+                    (options.token, options.reconnect) = (wrp.2, wrp.3);
+                    if !stack.transport().is_tls() {
+                        options.plaintext = wrp.3;
+                    }
+                }
                 Protocol::Wrp => {
                     (options.max_message_size, options.message_len_max) = (common.1, common.2);
                     if stack.has(Protocol::Smp) {
@@ -292,7 +302,8 @@ fn urls() -> impl Strategy<Value = Url> {
 
 fn address(stack: Stack, network: (Host, u16, String), file: PathBuf, name: String, mailslot: Vec<u8>) -> Address {
     let (host, port, path) = network;
-    let path = if stack.transport().is_ws() && !path.is_empty() { path } else { stack.default_path().to_owned() };
+    let has_path = stack.transport().is_ws() || stack.protocol() == Protocol::Smrp;
+    let path = if has_path && !path.is_empty() { path } else { stack.default_path().to_owned() };
     match (stack.protocol(), stack.transport()) {
         (Protocol::Smp121, transport) => {
             let node = match transport {

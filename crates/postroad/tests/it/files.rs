@@ -40,7 +40,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn files_of_every_size_go_both_ways_over_every_stack() {
-    for stack in stacks().map(str::to_owned).into_iter().chain(wrp_stacks()) {
+    for stack in stacks().into_iter().map(str::to_owned).chain(wrp_stacks()) {
         let stack = stack.as_str();
         let folder = tempfile::tempdir().unwrap();
         let (here, there) = (folder.path().join("here"), folder.path().join("there"));

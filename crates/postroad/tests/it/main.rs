@@ -23,4 +23,5 @@ mod mailslots;
 mod messages;
 mod refusals;
 mod requests;
+mod sessions;
 mod support;

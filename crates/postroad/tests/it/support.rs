@@ -15,12 +15,22 @@ pub(crate) struct Pair {
 }
 
 /// The stacks that have connections; those of mailslots are in `mailslots.rs`.
-pub(crate) fn stacks() -> [&'static str; 6] {
-    let stacks = ["smp+tcp", "smp+tls", "smp+ws", "smp+wss", "smp+unix", "smp+mem"];
-    let all: Vec<String> =
-        Stack::ALL.iter().map(ToString::to_string).filter(|stack| stack.starts_with("smp+")).collect();
-    assert_eq!(all, stacks);
+pub(crate) fn stacks() -> Vec<&'static str> {
+    let all: Vec<String> = Stack::ALL.iter().map(ToString::to_string).collect();
+    let stacks = [smp_stacks(), session_stacks()].concat();
+    let of = |protocol: &str| all.iter().filter(|stack| stack.starts_with(protocol)).count();
+    assert_eq!(stacks.len(), of("smp+") + of("smrp+"));
     stacks
+}
+
+/// Those whose units have codes and limits of their own.
+pub(crate) fn smp_stacks() -> Vec<&'static str> {
+    vec!["smp+tcp", "smp+tls", "smp+ws", "smp+wss", "smp+unix", "smp+mem"]
+}
+
+/// Those whose connections are sessions.
+pub(crate) fn session_stacks() -> Vec<&'static str> {
+    vec!["smrp+tcp", "smrp+tls", "smrp+ws", "smrp+wss", "smrp+unix", "smrp+mem"]
 }
 
 /// The stacks whose connections carry WRP.

@@ -6,7 +6,6 @@ use super::shared::Shared;
 use crate::config::Config;
 use crate::error::{ConfigError, SessionError};
 use crate::{Claim, Code, Grant};
-use bytes::Bytes;
 use core::future::Future;
 use core::pin::Pin;
 use sha2::{Digest, Sha256};

@@ -4,6 +4,7 @@ use super::session::release;
 use super::shared::Shared;
 use super::streams::poll_receive;
 use crate::error::{ReceiveError, SendError};
+use crate::wire::Parameters;
 use crate::{Code, Opened, StreamId};
 use bytes::Bytes;
 use core::future::Future;
@@ -27,6 +28,12 @@ impl Reply {
     #[must_use]
     pub fn id(&self) -> StreamId {
         self.id
+    }
+
+    /// The metadata of the reply, once it is there.
+    #[must_use]
+    pub fn metadata(&self) -> Option<Parameters> {
+        self.shared.lock().heads.get(&self.id).and_then(|heads| heads.head.clone())
     }
 }
 
@@ -84,6 +91,18 @@ impl IncomingRequest {
     /// [`SendError`], as where the peer does not want the reply any more.
     pub fn reply(self, body: Bytes) -> Result<(), SendError> {
         self.shared.lock().machine.send_whole(self.id, body)
+    }
+
+    /// Answers it, with metadata where there is any.
+    ///
+    /// # Errors
+    /// As [`reply`](Self::reply).
+    pub fn respond(self, metadata: Option<Parameters>, body: Bytes) -> Result<(), SendError> {
+        let mut state = self.shared.lock();
+        if let Some(metadata) = metadata {
+            state.machine.send_metadata(self.id, metadata)?;
+        }
+        state.machine.send_whole(self.id, body)
     }
 
     /// Gives it up with a code of the application's own.

@@ -166,6 +166,17 @@ impl SendStream {
         Ok(())
     }
 
+    /// Hands in what there is room for now, and says how much that is.
+    ///
+    /// # Errors
+    /// [`SendError::Blocked`] where there is no room.
+    pub fn try_write(&mut self, octets: &[u8]) -> Result<usize, SendError> {
+        let mut state = self.shared.lock();
+        let len = state.machine.write(self.id, octets)?;
+        state.wake_task();
+        Ok(len)
+    }
+
     /// Waits until everything that was handed in has gone to the carrier. Cancel-safe.
     ///
     /// # Errors
@@ -250,6 +261,14 @@ impl RecvStream {
     pub async fn read_chunk(&mut self, len_max: usize) -> Result<Option<Bytes>, ReceiveError> {
         poll_fn(|cx| poll_receive(&self.shared, self.id, cx, |machine, now| machine.read_chunk(now, self.id, len_max)))
             .await
+    }
+
+    /// Waits until there is something to read, or the end: true where there is something. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ReceiveError`].
+    pub async fn peek(&mut self) -> Result<bool, ReceiveError> {
+        poll_fn(|cx| poll_receive(&self.shared, self.id, cx, |machine, _| machine.peek(self.id))).await
     }
 
     /// Wants no more.

@@ -313,6 +313,15 @@ impl SessionMachine {
         })
     }
 
+    /// Whether octets wait to be read; false at the end.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn peek(&mut self, id: StreamId) -> Result<bool, ReceiveError> {
+        let stream = self.receivable(id)?;
+        if stream.recv.buffer.is_empty() { self.nothing_left(id).map(|()| false) } else { Ok(true) }
+    }
+
     //= SMRP-FC6, SMRP-ST11
     fn take_octets<T>(
         &mut self,

@@ -132,6 +132,9 @@ impl SessionMachine {
         //= SMRP-O4
         let most = if is_shared { max_frame.min(QUANTUM as u64) } else { max_frame };
         let Some(stream) = self.table.get_mut(id) else { return nothing };
+        let head_len = stream.opening.as_ref().and_then(|opening| opening.metadata.as_ref());
+        let head_len = head_len.map_or(0, |metadata| metadata.octets().len() as u64);
+        let most = most.min(max_frame.saturating_sub(head_len));
         let is_incremental = stream.priority.is_incremental();
         let is_resetting = matches!(stream.send.state, SendState::Resetting { .. });
         let mut wrote = if stream.send.messages.is_some() && !is_resetting {

@@ -127,6 +127,18 @@ fn a_request_far_above_every_window_comes_whole() {
 }
 
 #[test]
+fn metadata_takes_its_room_in_the_first_frame() {
+    //= SMRP-F2
+    let mut pair = ready();
+    let metadata = ParametersBuilder::new().with(parameter::NAME, &[b'n'; 4_000]).build();
+    let body = Bytes::from(vec![3; 100_000]);
+    let id = pair.a.session.request(pair.now, body.clone(), Request::default().with_metadata(metadata)).unwrap();
+    pair.pump();
+    assert_eq!(pair.b.opened(), [id]);
+    assert_eq!(pair.b.session.receive_whole(pair.now, id).unwrap(), body);
+}
+
+#[test]
 fn messages_keep_their_boundaries_and_their_order() {
     //= SMRP-M1, SMRP-M2
     for kind in [Kind::Messages, Kind::UnorderedMessages] {

@@ -1,0 +1,173 @@
+//! From URLs to sessions, at both ends.
+
+use super::{Sessioned, router, stream};
+use crate::carrier;
+use crate::connect::in_time;
+use crate::options::{self, ConnectOptions, ListenOptions, config};
+use crate::url::{Address, Interval, Transport, Url};
+use crate::{Error, ErrorKind, Limits};
+use postroad_transport::Carrier;
+use smrp::{Accepted, Acceptor, Claim, Config, Credential, Dial, Grant, Security, Session, SessionError};
+use std::sync::Arc;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+/// What an acceptor came to.
+pub(crate) enum Accepting {
+    Session(Sessioned),
+    /// A session that was there before goes on.
+    Resumed,
+}
+
+/// What is said about the carrier of `url`: its security, and whether it stays on this host.
+//= SMRP-P9
+fn carrier_of(url: &Url) -> Result<(Security, bool), Error> {
+    let security = if url.transport().is_tls() { Security::Tls } else { Security::Plaintext };
+    let is_local = match &url.address {
+        Address::Path(_) | Address::Name(_) => true,
+        Address::Mailslot { .. } => false,
+        Address::Network { host, .. } => host.is_loopback(),
+    };
+    if security == Security::Plaintext && !is_local && url.options().plaintext != Some(true) {
+        let why = format!("{} leaves this host in plaintext: anybody on the way can read and change it", url.stack());
+        let tls = if url.transport() == Transport::Ws { "smrp+wss://" } else { "smrp+tls://" };
+        let remedy = format!("use {tls}, or say that you know with `?plaintext=on`");
+        return Err(config(why, remedy));
+    }
+    Ok((security, is_local))
+}
+
+fn settings(url: &Url, limits: &Limits) -> Config {
+    let (security, is_local) = carrier_of(url).unwrap_or((Security::Plaintext, false));
+    let mut config = Config::new(security, is_local);
+    config.settings.max_message = (limits.message_len_max as u64).clamp(1, 1 << 32);
+    config.settings.max_streams_bidi = 1_024;
+    config.limits.assembly_len_max = limits.assembly_len_max as u64;
+    config.limits.handshake_timeout = limits.handshake_timeout;
+    config.limits.preface_timeout = config.limits.preface_timeout.min(limits.handshake_timeout);
+    if let Some(timeout) = url.options().peer_timeout {
+        let ms =
+            |interval: Interval| interval.duration().map_or(0, |after| u64::try_from(after.as_millis()).unwrap_or(0));
+        config.settings.idle_ms = ms(timeout);
+    }
+    if url.options().reconnect == Some(false) {
+        config.settings.resumable_ms = 0;
+    }
+    config
+}
+
+fn over(carrier: Carrier, config: &Config) -> (smrp::Carrier, Option<String>) {
+    let peer = carrier.peer().map(|peer| peer.to_string());
+    (smrp::Carrier::new(carrier, config.security, config.is_local), peer)
+}
+
+/// Connects, and keeps the session when its connection is lost.
+pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessioned, Error> {
+    carrier_of(&url)?;
+    let limits = options::limits(&url, options.limits);
+    let mut config = settings(&url, &limits);
+    if let Some(token) = carrier::device::token_of(&url, options).await? {
+        config = config.with_credential(Credential::Bearer(token));
+    }
+    config.check().map_err(|error| options::config(error.to_string(), "see what the URL and the options say"))?;
+    let carrier = carrier::open(&url, options).await?;
+    let (carrier, peer) = over(carrier, &config);
+    let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
+    let mut dial = Dial::new(config.clone());
+    if url.options().reconnect != Some(false) {
+        let (url, options) = (url.clone(), options.clone());
+        dial = dial.with_redial(move || {
+            let (url, options, config) = (url.clone(), options.clone(), config.clone());
+            // The futures of the handshakes are large; here they are on the heap once.
+            Box::pin(async move {
+                let carrier = in_time(&url, &options, carrier::open(&url, &options)).await;
+                carrier.map(|carrier| over(carrier, &config).0).map_err(std::io::Error::other)
+            })
+        });
+    }
+    let session = dial.connect(carrier).await.map_err(|error| handshake_error(&url, error))?;
+    let request_timeout = options::request_timeout(&url, options.request_timeout);
+    Ok(start(url, peer, limits, request_timeout, session, None))
+}
+
+/// What accepts the sessions of a listener, those that come back among them.
+pub(crate) async fn acceptor(url: &Url, options: &ListenOptions) -> Result<Acceptor, Error> {
+    carrier_of(url)?;
+    let limits = options::limits(url, options.limits);
+    let acceptor = Acceptor::new(settings(url, &limits));
+    let acceptor = acceptor.map_err(|error| config(error.to_string(), "see what the URL and the options say"))?;
+    let tokens = carrier::device::Tokens::of(url, options).await?;
+    Ok(match tokens.is_empty() {
+        false => acceptor.with_authentication(move |claim: &Claim| {
+            let token = core::str::from_utf8(claim.token.as_deref()?).ok()?;
+            tokens.admits(token).then(|| Grant::default())
+        }),
+        true => acceptor,
+    })
+}
+
+/// A session over a carrier that was accepted.
+pub(crate) async fn accept(
+    acceptor: &Acceptor,
+    carrier: Carrier,
+    url: Url,
+    options: &ListenOptions,
+    place: OwnedSemaphorePermit,
+) -> Result<Accepting, Error> {
+    let limits = options::limits(&url, options.limits);
+    let config = settings(&url, &limits);
+    let (carrier, peer) = over(carrier, &config);
+    let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
+    match acceptor.accept(carrier).await {
+        Ok(Accepted::Session(session)) => {
+            let request_timeout = options::request_timeout(&url, options.request_timeout);
+            Ok(Accepting::Session(start(url, peer, limits, request_timeout, session, Some(place))))
+        }
+        Ok(Accepted::Resumed) => Ok(Accepting::Resumed),
+        Err(error) => Err(handshake_error(&url, error).with_what(format!("{peer} did not get in"))),
+    }
+}
+
+fn handshake_error(url: &Url, error: SessionError) -> Error {
+    let what = format!("could not connect to {url}");
+    let (kind, remedy) = match &error {
+        SessionError::Fault(_) => {
+            (ErrorKind::Mismatch, "see what listens there, and that both ends use the same stack")
+        }
+        SessionError::HandshakeTimeout { .. } => (ErrorKind::Timeout, "see whether the other end speaks SMRP"),
+        SessionError::AuthRefused => (ErrorKind::Peer, "see whether `token=` names the right file"),
+        SessionError::ClosedByPeer { code, .. }
+            if *code == smrp::Code::AUTH_REQUIRED || *code == smrp::Code::AUTH_FAILED =>
+        {
+            (ErrorKind::Peer, "give a token with `token=FILE`")
+        }
+        SessionError::LinkLost => (ErrorKind::Mismatch, "see whether the other end speaks SMRP"),
+        _ => (ErrorKind::Connect, ""),
+    };
+    Error::new(kind, what, error.to_string()).with_remedy(remedy).with_source(error)
+}
+
+fn start(
+    url: Url,
+    peer: String,
+    limits: Limits,
+    request_timeout: core::time::Duration,
+    session: Session,
+    place: Option<OwnedSemaphorePermit>,
+) -> Sessioned {
+    let handle = session.clone();
+    router::start(&handle, limits.incoming_count_max, |queue, router| super::Inner {
+        url,
+        peer,
+        limits,
+        request_timeout,
+        session,
+        sender: Mutex::new(None),
+        queue: Mutex::new(queue),
+        requests: Arc::new(Semaphore::new(limits.requests_in_flight_max)),
+        waiting: Arc::default(),
+        refused: Arc::default(),
+        bodies: Arc::new(stream::Bodies::default()),
+        router,
+        _place: place,
+    })
+}

@@ -1,0 +1,123 @@
+//! What the peer opens, told apart and put in one queue.
+
+use super::stream::{ReplyWay, Stream, read_whole};
+use super::{Sessioned, parts};
+use crate::{Error, ErrorKind, Message};
+use smrp::{IncomingRequest, IncomingStream, MessageReceiver};
+use std::sync::{Arc, Weak};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// What came, before it is an `Incoming`.
+#[derive(Debug)]
+pub(super) enum Raw {
+    Message(Message),
+    Request(Message, ReplyWay),
+    Body(Stream),
+    RequestBody(ReplyWay, Stream),
+    Refused(Error),
+}
+
+/// Takes what the peer opens until the session ends. Each stream and channel has a task of its own: how many there are is
+/// bounded by the streams that the peer may open.
+pub(super) async fn run(session: smrp::Session, connection: Weak<super::Inner>, queue: mpsc::Sender<Raw>) {
+    let mut tasks = JoinSet::new();
+    let mut is_going = false;
+    loop {
+        tokio::select! {
+            biased;
+            request = session.accept_request() => match request {
+                Ok(request) => {
+                    if queue.send(whole_request(request)).await.is_err() {
+                        break;
+                    }
+                }
+                Err(_) => break,
+            },
+            channel = session.accept_messages() => match channel {
+                Ok((receiver, _)) => drop(tasks.spawn(pump(receiver, queue.clone()))),
+                Err(_) => break,
+            },
+            stream = session.accept() => match (stream, connection.upgrade()) {
+                (Ok(stream), Some(inner)) => drop(tasks.spawn(stream_of(Sessioned(inner), stream, queue.clone()))),
+                _ => break,
+            },
+            Some(_) = tasks.join_next() => {}
+            going = session.going_away(), if !is_going => {
+                is_going = true;
+                // Nothing new can be said: what was said ends in good order, so that the peer can close.
+                if let (Ok(()), Some(inner)) = (going, connection.upgrade())
+                    && let Some(mut sender) = inner.sender.lock().await.take()
+                {
+                    drop(sender.finish());
+                }
+            }
+        }
+    }
+    // What came before the end is still delivered.
+    while tasks.join_next().await.is_some() {}
+}
+
+fn whole_request(request: IncomingRequest) -> Raw {
+    let content_type = parts::content_type(request.opened.metadata.as_ref());
+    match parts::decode(&request.body, content_type.as_deref()) {
+        Ok(message) => Raw::Request(message, ReplyWay::Whole(request)),
+        Err(error) => Raw::Refused(error),
+    }
+}
+
+async fn pump(mut receiver: MessageReceiver, queue: mpsc::Sender<Raw>) {
+    let metadata = receiver.opened().and_then(|opened| opened.metadata.clone());
+    let content_type = parts::content_type(metadata.as_ref());
+    while let Ok(Some(octets)) = receiver.receive().await {
+        let raw = parts::decode(&octets, content_type.as_deref()).map_or_else(Raw::Refused, Raw::Message);
+        if queue.send(raw).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn stream_of(connection: Sessioned, stream: IncomingStream, queue: mpsc::Sender<Raw>) {
+    let timeout = connection.request_timeout();
+    let content_type = parts::content_type(stream.opened.metadata.as_ref());
+    let IncomingStream { send, mut recv, .. } = stream;
+    let is_message = content_type.as_deref() == Some(parts::PARTS.as_bytes());
+    let has_head = content_type.as_deref() == Some(parts::BODY.as_bytes());
+    let reading = async {
+        Ok(match send {
+            Some(send) if is_message => {
+                let octets = read_whole(&connection, &mut recv, "could not take a request").await?;
+                Raw::Request(parts::decode_head(&octets)?, ReplyWay::Stream(send))
+            }
+            Some(send) => Raw::RequestBody(ReplyWay::Stream(send), Stream::begin(&connection, recv, has_head).await?),
+            None => Raw::Body(Stream::begin(&connection, recv, has_head).await?),
+        })
+    };
+    let raw = tokio::time::timeout(timeout, reading).await.unwrap_or_else(|_| {
+        Err(Error::new(
+            ErrorKind::Timeout,
+            "could not take what the peer opened",
+            format!("its head did not come within {timeout:?}"),
+        ))
+    });
+    drop(queue.send(raw.unwrap_or_else(Raw::Refused)).await);
+}
+
+/// The queue and the task of a session.
+pub(super) fn start(
+    session: &smrp::Session,
+    len: usize,
+    inner: impl FnOnce(mpsc::Receiver<Raw>, tokio::task::AbortHandle) -> super::Inner,
+) -> Sessioned {
+    let (sender, receiver) = mpsc::channel(len);
+    let session = session.clone();
+    let (ready, is_ready) = tokio::sync::oneshot::channel::<Weak<super::Inner>>();
+    let task = tokio::spawn(async move {
+        if let Ok(connection) = is_ready.await {
+            run(session, connection, sender).await;
+        }
+    });
+    let inner = Arc::new(inner(receiver, task.abort_handle()));
+    drop(ready.send(Arc::downgrade(&inner)));
+    Sessioned(inner)
+}

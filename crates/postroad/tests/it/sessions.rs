@@ -1,0 +1,147 @@
+//! Sessions of SMRP: what they have beyond connections.
+
+use crate::support::{pair, pattern, session_stacks, spawn_echo, within};
+use postroad::{
+    ConnectOptions, ErrorKind, Incoming, ListenOptions, Message, connect, connect_with, listen, listen_with,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+
+#[tokio::test]
+async fn headers_and_any_number_of_parts_arrive() {
+    for stack in session_stacks() {
+        let pair = pair(stack).await;
+        spawn_echo(pair.server.clone());
+        let message: Message = (0..100).map(|part| pattern(part, 1)).collect();
+        let message = message.with_header("trace", "abc").with_header("trace", "def").with_header("", "");
+        assert_eq!(within(5, pair.client.request(message.clone())).await.unwrap(), message, "{stack}");
+        pair.client.send(message.clone()).await.unwrap();
+        let Some(Incoming::Message(back)) = within(5, pair.client.receive()).await.unwrap() else { panic!("{stack}") };
+        assert_eq!(back, message, "{stack}");
+    }
+}
+
+/// A relay to `to` that can be cut; counts its connections.
+async fn relay(to: u16) -> (u16, Arc<tokio::sync::Notify>, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (cut, count) = (Arc::new(tokio::sync::Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (cuts, counted) = (cut.clone(), count.clone());
+    tokio::spawn(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::Relaxed);
+            let cut = cuts.clone();
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    () = cut.notified() => {}
+                }
+            });
+        }
+    });
+    (port, cut, count)
+}
+
+#[tokio::test]
+async fn a_session_outlives_its_connections_and_no_request_runs_twice() {
+    let mut listener = listen("smrp+tcp://127.0.0.1:0").await.unwrap();
+    let (port, cut, count) = relay(listener.url().port().unwrap()).await;
+    let (client, server) = tokio::join!(connect(format!("smrp+tcp://127.0.0.1:{port}/svc")), listener.accept());
+    let (client, server) = (client.unwrap(), server.unwrap());
+    let served = Arc::new(AtomicUsize::new(0));
+    let counted = served.clone();
+    let serving = tokio::spawn(async move {
+        while let Some(incoming) = server.receive().await.unwrap() {
+            if let Incoming::Request(request) = incoming {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let message = request.message().clone();
+                request.reply(message).await.unwrap();
+            }
+        }
+    });
+    for number in 0..200_u32 {
+        if number % 20 == 10 {
+            cut.notify_waiters();
+        }
+        let asked = format!("request {number}");
+        assert_eq!(within(10, client.request(asked.clone())).await.unwrap().text(0), Some(&asked[..]));
+    }
+    assert_eq!(served.load(Ordering::Relaxed), 200);
+    assert!(count.load(Ordering::Relaxed) >= 10, "{count:?}");
+    client.close().await.unwrap();
+    within(10, serving).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_reconnection_the_end_of_the_connection_is_the_end() {
+    let mut listener = listen("smrp+tcp://127.0.0.1:0").await.unwrap();
+    let (port, cut, _) = relay(listener.url().port().unwrap()).await;
+    let (client, server) =
+        tokio::join!(connect(format!("smrp+tcp://127.0.0.1:{port}?reconnect=off")), listener.accept());
+    let (client, _server) = (client.unwrap(), server.unwrap());
+    cut.notify_waiters();
+    within(10, client.closed()).await;
+    let error = client.request("x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
+}
+
+#[tokio::test]
+async fn plaintext_does_not_leave_the_host_unless_it_is_said() {
+    let error = connect("smrp+tcp://192.0.2.1:1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("?plaintext=on") && error.to_string().contains("smrp+tls://"), "{error}");
+    let error = listen("smrp+ws://0.0.0.0:0").await.unwrap_err();
+    assert!(error.to_string().contains("smrp+wss://"), "{error}");
+    drop(listen("smrp+tcp://0.0.0.0:0?plaintext=on").await.unwrap());
+}
+
+#[tokio::test]
+async fn tokens_let_in_who_has_one() {
+    let options = ListenOptions::new().with_bearer_tokens(["right", "other"]);
+    let mut listener = listen_with("smrp+tcp://127.0.0.1:0", options).await.unwrap();
+    let url = listener.url().to_string();
+    let with = |token: &str| connect_with(url.clone(), ConnectOptions::new().with_bearer_token(token));
+    let wrong = within(5, with("wrong")).await.unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Peer, "{wrong}");
+    assert!(!wrong.to_string().contains("wrong\""), "{wrong}");
+    let (right, server) = tokio::join!(with("right"), listener.accept());
+    let server = server.unwrap();
+    spawn_echo(server);
+    assert_eq!(right.unwrap().request("x").await.unwrap().text(0), Some("x"));
+    let none = within(15, connect(url)).await;
+    // Who shows nothing is not believed as soon as it asks for something.
+    let refused = match none {
+        Ok(connection) => connection.request("x").await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert!([ErrorKind::Peer, ErrorKind::Lost].contains(&refused.kind()), "{refused}");
+    assert!(refused.to_string().contains("AUTH_REQUIRED"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_does_not_speak_smrp_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"SSH-2.0-OpenSSH_9.2\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    });
+    let error = within(5, connect(format!("smrp+tcp://127.0.0.1:{port}"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Mismatch);
+    assert!(error.to_string().contains("SSH banner"), "{error}");
+}
+
+#[tokio::test]
+async fn a_message_above_what_the_peer_takes_is_an_error_that_says_so() {
+    let pair = pair("smrp+tcp").await;
+    let error = pair.client.send(vec![0; (16 << 20) + 1]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert!(error.to_string().contains("message_len_max"), "{error}");
+    spawn_echo(pair.server.clone());
+    assert_eq!(pair.client.request("still there").await.unwrap().text(0), Some("still there"));
+}
