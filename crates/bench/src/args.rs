@@ -19,6 +19,7 @@ groups (all where none is named):
   wrp          WRP messages, and streams over them, beside rmp-serde, flate2, libdeflate and memcpy, and the reference
                (where Go 1.26 can build it: it fetches its modules, or POSTROAD_REFERENCE_MODFILE names a go.mod; else
                its rows are left out); links over a WebSocket
+  smrp         sessions of SMRP over one TCP connection, beside h2, yamux and the bare connection
   allocations  allocations per message in steady state
   memory       peak memory of a long body
   idle         memory of idle connections
@@ -43,18 +44,20 @@ pub(crate) enum Group {
     Carriers,
     Smp121,
     Wrp,
+    Smrp,
     Allocations,
     Memory,
     Idle,
 }
 
 impl Group {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Codec,
         Self::Loopback,
         Self::Carriers,
         Self::Smp121,
         Self::Wrp,
+        Self::Smrp,
         Self::Allocations,
         Self::Memory,
         Self::Idle,
@@ -67,6 +70,7 @@ impl Group {
             Self::Carriers => "carriers",
             Self::Smp121 => "smp121",
             Self::Wrp => "wrp",
+            Self::Smrp => "smrp",
             Self::Allocations => "allocations",
             Self::Memory => "memory",
             Self::Idle => "idle",

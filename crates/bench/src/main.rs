@@ -19,6 +19,7 @@ mod memory;
 mod net;
 mod report;
 mod smp121;
+mod smrp;
 mod streams;
 mod wrp;
 
@@ -68,6 +69,7 @@ fn measure(settings: &Settings) -> anyhow::Result<bool> {
             Group::Memory => memory::figures(settings),
             Group::Smp121 => smp121::figures(settings, &mut noise),
             Group::Wrp => wrp::figures(settings, &mut noise),
+            Group::Smrp => smrp::figures(settings, &mut noise),
             Group::Idle => idle::figures(settings),
         };
         figures.extend(measured.with_context(|| format!("group {}", group.name()))?);

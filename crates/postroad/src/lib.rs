@@ -54,6 +54,8 @@ mod guide {
     struct Mailslots;
     #[doc = include_str!("../../../docs/guide/devices.md")]
     struct Devices;
+    #[doc = include_str!("../../../docs/guide/sessions.md")]
+    struct Sessions;
     #[doc = include_str!("../../../docs/guide/tls.md")]
     struct Tls;
 }

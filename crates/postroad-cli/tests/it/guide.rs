@@ -58,6 +58,11 @@ fn devices() {
 }
 
 #[test]
+fn sessions_are_as_they_say() {
+    check("sessions.md");
+}
+
+#[test]
 fn mailslots_are_as_they_say() {
     check("mailslots.md");
 }

@@ -11,6 +11,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use futures_core::Stream;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Our direction of a channel. Dropped before [`finish`](Self::finish), it is given up with CANCELLED.
@@ -26,7 +27,12 @@ pub struct MessageReceiver {
     shared: Arc<Shared>,
     id: StreamId,
     opened: Option<Opened>,
+    /// Taken from the session, and not yet by the application.
+    ready: VecDeque<Bytes>,
 }
+
+/// Octets of messages that are taken from the session at once.
+const BATCH_LEN: usize = 16 << 10;
 
 impl MessageSender {
     pub(super) fn of(shared: Arc<Shared>, id: StreamId) -> Self {
@@ -105,7 +111,7 @@ impl Drop for MessageSender {
 
 impl MessageReceiver {
     pub(super) fn of(shared: Arc<Shared>, id: StreamId, opened: Option<Opened>) -> Self {
-        Self { shared, id, opened }
+        Self { shared, id, opened, ready: VecDeque::new() }
     }
 
     /// Which stream it is.
@@ -129,7 +135,12 @@ impl MessageReceiver {
     }
 
     fn poll_receive(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Bytes>, ReceiveError>> {
-        poll_receive(&self.shared, self.id, cx, |machine, now| machine.receive_message(now, self.id))
+        if let Some(message) = self.ready.pop_front() {
+            return Poll::Ready(Ok(Some(message)));
+        }
+        let (id, ready) = (self.id, &mut self.ready);
+        let taken = poll_receive(&self.shared, id, cx, |machine, now| machine.receive_messages(now, id, BATCH_LEN, ready));
+        taken.map(|taken| taken.map(|_is_over| self.ready.pop_front()))
     }
 }
 

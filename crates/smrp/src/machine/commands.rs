@@ -371,6 +371,39 @@ impl SessionMachine {
         Ok(Some(data))
     }
 
+    /// As many messages as are there, up to `len_max` octets and one message more; true where the end is behind them.
+    ///
+    /// # Errors
+    /// As [`receive_message`](Self::receive_message), where there is none.
+    pub fn receive_messages(
+        &mut self,
+        now: Instant,
+        id: StreamId,
+        len_max: usize,
+        into: &mut std::collections::VecDeque<Bytes>,
+    ) -> Result<bool, ReceiveError> {
+        let now = self.at(now);
+        let stream = self.receivable(id)?;
+        let Some(messages) = &mut stream.recv.messages else { return Err(ReceiveError::Kind("no messages")) };
+        if messages.ready.is_empty() {
+            return self.nothing_left(id).map(|()| true);
+        }
+        let mut len = 0;
+        while len < len_max
+            && let Some(data) = messages.ready.pop_front()
+        {
+            len += data.len().max(64);
+            messages.taken += 1;
+            into.push_back(data);
+        }
+        let taken = into.iter().map(Bytes::len).sum();
+        if messages.ready.is_empty() && messages.ready.capacity() > 64 {
+            messages.ready = std::collections::VecDeque::new();
+        }
+        self.took(now, id, taken);
+        Ok(false)
+    }
+
     /// A request or a reply, whole.
     ///
     /// # Errors

@@ -11,6 +11,9 @@ use wirekit::Instant;
 /// A whole message shares the memory of what was read at once where it is at least this part of it.
 const BY_REFERENCE_PART: usize = 4;
 
+/// Memory that short messages share.
+const ARENA_LEN: usize = 4 << 10;
+
 /// What a fragment did to its channel.
 enum Step {
     /// The message is whole, or grew.
@@ -62,7 +65,7 @@ impl SessionMachine {
             }
             return self.give_back(now, len as u64);
         }
-        match assemble(messages, kind, msg, max_message, run_len) {
+        match assemble(messages, kind, msg, max_message, run_len, &mut self.arena) {
             Step::Whole(data) => {
                 let earlier = (data.len() - len) as u64;
                 messages.ready.push_back(data);
@@ -121,7 +124,27 @@ impl SessionMachine {
     }
 }
 
-fn assemble(messages: &mut super::stream::RecvMessages, kind: Kind, msg: Msg, max: u64, run_len: usize) -> Step {
+/// A copy that shares memory with its neighbours, at most [`ARENA_LEN`] of it: no allocation for each short message, and
+/// one that is kept for long keeps no more than that.
+fn copied(data: &[u8], arena: &mut BytesMut) -> Bytes {
+    if data.len() > ARENA_LEN / 4 {
+        return Bytes::copy_from_slice(data);
+    }
+    if arena.capacity() < data.len() {
+        *arena = BytesMut::with_capacity(ARENA_LEN);
+    }
+    arena.extend_from_slice(data);
+    arena.split().freeze()
+}
+
+fn assemble(
+    messages: &mut super::stream::RecvMessages,
+    kind: Kind,
+    msg: Msg,
+    max: u64,
+    run_len: usize,
+    arena: &mut BytesMut,
+) -> Step {
     let in_order = kind == Kind::Messages;
     if msg.first {
         let id = msg.id.unwrap_or(messages.next_id);
@@ -137,7 +160,7 @@ fn assemble(messages: &mut super::stream::RecvMessages, kind: Kind, msg: Msg, ma
         }
         if msg.last {
             let by_reference = msg.data.len() * BY_REFERENCE_PART >= run_len;
-            return Step::Whole(if by_reference { msg.data } else { Bytes::copy_from_slice(&msg.data) });
+            return Step::Whole(if by_reference { msg.data } else { copied(&msg.data, arena) });
         }
         if messages.assemblies.len() >= ASSEMBLIES_MAX {
             return Step::Broken(Code::PROTOCOL_VIOLATION, "more messages under way than may be");

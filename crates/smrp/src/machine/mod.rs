@@ -160,6 +160,8 @@ pub struct SessionMachine {
     now: Instant,
     rtt: Option<Duration>,
     stats: Stats,
+    /// Of what was read last: where short messages are copied to.
+    arena: BytesMut,
 }
 
 #[derive(Debug, Default)]
@@ -216,6 +218,7 @@ impl SessionMachine {
             now,
             rtt: None,
             stats: Stats::default(),
+            arena: BytesMut::new(),
             config,
         };
         if role == Role::Initiator {

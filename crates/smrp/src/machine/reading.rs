@@ -82,6 +82,7 @@ impl SessionMachine {
             at += len;
         }
         self.stats.received_len += run.len() as u64;
+        self.arena = BytesMut::new();
     }
 
     fn take_frame(&mut self, now: Instant, frame: Frame, header: Header, len: usize, run_len: usize) {

@@ -453,3 +453,41 @@ async fn a_peer_that_takes_nothing_is_given_up() {
     let end = a.closed().await;
     assert_eq!(end, SessionError::Stalled(Duration::from_secs(30)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_streams_at_once_all_end() {
+    //= SMRP-FC9, SMRP-O4
+    let acceptor = Acceptor::new(config()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (far, _) = listener.accept().await.unwrap();
+    let dial = Dial::new(config());
+    let (a, b) = tokio::join!(dial.connect(carrier(near)), acceptor.accept(carrier(far)));
+    let (a, Accepted::Session(b)) = (a.unwrap(), b.unwrap()) else { panic!("fresh") };
+    tokio::spawn(async move {
+        while let Ok(stream) = b.accept().await {
+            tokio::spawn(async move {
+                let mut stream = stream.into_bidi().unwrap();
+                while stream.recv.read_chunk(1 << 20).await.unwrap().is_some() {}
+                stream.write_all(b"x").await.unwrap();
+                stream.send.finish().unwrap();
+            });
+        }
+    });
+    for round in 0..20_usize {
+        let mut tasks = Vec::new();
+        for number in 0..100_usize {
+            let mut stream = a.open_bidi(Request::default()).await.unwrap();
+            tasks.push(tokio::spawn(async move {
+                for _ in 0..(number * round) % 7 {
+                    stream.write_all(&[7; 65_536]).await.unwrap();
+                }
+                stream.send.finish().unwrap();
+                assert_eq!(stream.read_u8().await.unwrap(), b'x');
+            }));
+        }
+        for task in tasks {
+            tokio::time::timeout(Duration::from_secs(20), task).await.expect("an end").unwrap();
+        }
+    }
+}
