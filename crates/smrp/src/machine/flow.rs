@@ -49,6 +49,9 @@ impl Credit {
     }
 }
 
+/// The widest window of messages; their octets have a window of their own beside it.
+const MESSAGES_MAX: u64 = 1 << 14;
+
 /// A window after a grant: wider where it was used up fast, narrower where it hardly was.
 //= SMRP-FC8
 fn adjusted(window: u64, floor: u64, ceiling: u64, since: Duration, rtt: Option<Duration>) -> u64 {
@@ -98,7 +101,8 @@ impl SessionMachine {
 
     /// The same for a stream.
     pub(super) fn grant_stream(&mut self, now: Instant, id: crate::StreamId) {
-        let (rtt, ceiling, floor) = (self.rtt, self.config.limits.stream_window_max, self.ours.init_max_stream);
+        let (rtt, ceiling) = (self.rtt, self.config.limits.stream_window_max);
+        let floor = (self.ours.init_max_stream, self.ours.init_max_msgs);
         let Some(stream) = self.table.get_mut(id) else { return };
         let Some(frame) = grant(stream, now, rtt, ceiling, floor) else { return };
         self.put_control(&frame);
@@ -110,7 +114,13 @@ impl SessionMachine {
     }
 }
 
-fn grant(stream: &mut Stream, now: Instant, rtt: Option<Duration>, ceiling: u64, floor: u64) -> Option<Frame> {
+fn grant(
+    stream: &mut Stream,
+    now: Instant,
+    rtt: Option<Duration>,
+    ceiling: u64,
+    (floor, floor_messages): (u64, u64),
+) -> Option<Frame> {
     let recv = &mut stream.recv;
     if recv.has_ended || recv.state != super::stream::RecvState::Open {
         return None;
@@ -123,10 +133,13 @@ fn grant(stream: &mut Stream, now: Instant, rtt: Option<Duration>, ceiling: u64,
     if !wants_octets && !wants_messages {
         return None;
     }
+    let since = now.saturating_since(recv.granted_at);
+    recv.granted_at = now;
     if wants_octets {
-        let since = now.saturating_since(recv.granted_at);
         recv.window = adjusted(recv.window, floor, ceiling, since, rtt);
-        recv.granted_at = now;
+    }
+    if let Some(messages) = recv.messages.as_mut().filter(|_| wants_messages) {
+        messages.window = adjusted(messages.window, floor_messages, MESSAGES_MAX.max(floor_messages), since, rtt);
     }
     recv.max = recv.max.max(recv.taken.saturating_add(recv.incomplete).saturating_add(recv.window));
     let messages = recv.messages.as_mut().map(|messages| {
