@@ -114,7 +114,7 @@ async fn pem(option: &str, path: Option<&Path>, set: Option<&Vec<u8>>) -> Result
 
 /// What TLS and WebSocket are told that SMRP is.
 //= SMRP-K2
-const SMRP_ALPN: &str = "smrp/1";
+pub(crate) const SMRP_ALPN: &str = "smrp/1";
 const SMRP_SUBPROTOCOL: &str = "smrp.v1";
 
 /// Sessions directly on TLS name themselves in its handshake; under a WebSocket they do so in that one.

@@ -2,7 +2,9 @@
 
 use super::work::{BULK_LEN, IN_FLIGHT, Peer, SMALL_LEN, Work, shares, small, timed};
 use anyhow::{Context as _, bail};
-use smrp::{Accepted, Acceptor, Bidi, Carrier, Config, Dial, MessageReceiver, MessageSender, Request, Security, Session};
+use smrp::{
+    Accepted, Acceptor, Bidi, Carrier, Config, Dial, MessageReceiver, MessageSender, Request, Security, Session,
+};
 use std::hint::black_box;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -28,7 +30,9 @@ impl Peer for Ours {
     type Client = Client;
 
     async fn serve(links: Vec<TcpStream>, work: Work) -> anyhow::Result<()> {
-        let Accepted::Session(session) = Acceptor::new(config())?.accept(carrier(links)?).await? else { bail!("resumed") };
+        let Accepted::Session(session) = Acceptor::new(config())?.accept(carrier(links)?).await? else {
+            bail!("resumed")
+        };
         match work {
             Work::Requests => {
                 while let Ok(request) = session.accept_request().await {

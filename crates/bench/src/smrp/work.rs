@@ -65,7 +65,12 @@ pub(super) trait Peer: Send + 'static {
     fn connect(links: Vec<TcpStream>, work: Work) -> impl Future<Output = anyhow::Result<Self::Client>> + Send;
 
     /// Does it `count` times; of single items it may say how long each took.
-    fn work(client: &mut Self::Client, work: Work, count: u64, nanos: &mut Vec<f64>) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn work(
+        client: &mut Self::Client,
+        work: Work,
+        count: u64,
+        nanos: &mut Vec<f64>,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 pub(super) fn small(len: usize) -> Bytes {
@@ -86,7 +91,8 @@ pub(super) fn run<P: Peer>(topology: Topology, work: Work, count: u64) -> anyhow
             let runtime = || Builder::new_current_thread().enable_all().build().context("start a runtime");
             let (clients, servers) = runtime()?.block_on(async {
                 let (clients, servers) = links(P::connections(work)).await?;
-                let std = |links: Vec<TcpStream>| links.into_iter().map(TcpStream::into_std).collect::<Result<Vec<_>, _>>();
+                let std =
+                    |links: Vec<TcpStream>| links.into_iter().map(TcpStream::into_std).collect::<Result<Vec<_>, _>>();
                 anyhow::Ok((std(clients)?, std(servers)?))
             })?;
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -122,7 +128,9 @@ async fn links(count: usize) -> anyhow::Result<(Vec<TcpStream>, Vec<TcpStream>)>
 
 async fn client<P: Peer>(links: Vec<TcpStream>, work: Work, count: u64) -> anyhow::Result<Timing> {
     let all = measured::<P>(links, work, count);
-    tokio::time::timeout(PATIENCE, all).await.map_err(|_| anyhow::anyhow!("{work:?} of {count} took longer than {PATIENCE:?}"))?
+    tokio::time::timeout(PATIENCE, all)
+        .await
+        .map_err(|_| anyhow::anyhow!("{work:?} of {count} took longer than {PATIENCE:?}"))?
 }
 
 async fn measured<P: Peer>(links: Vec<TcpStream>, work: Work, count: u64) -> anyhow::Result<Timing> {

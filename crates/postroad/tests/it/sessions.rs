@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
 async fn headers_and_any_number_of_parts_arrive() {
+    //= SMRP-K1
     for stack in session_stacks() {
         let pair = pair(stack).await;
         spawn_echo(pair.server.clone());
@@ -91,6 +92,7 @@ async fn without_reconnection_the_end_of_the_connection_is_the_end() {
 
 #[tokio::test]
 async fn plaintext_does_not_leave_the_host_unless_it_is_said() {
+    //= SMRP-P9
     let error = connect("smrp+tcp://192.0.2.1:1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("?plaintext=on") && error.to_string().contains("smrp+tls://"), "{error}");
@@ -144,4 +146,19 @@ async fn a_message_above_what_the_peer_takes_is_an_error_that_says_so() {
     assert!(error.to_string().contains("message_len_max"), "{error}");
     spawn_echo(pair.server.clone());
     assert_eq!(pair.client.request("still there").await.unwrap().text(0), Some("still there"));
+}
+
+#[tokio::test]
+async fn tls_without_its_name_for_the_protocol_is_not_used() {
+    //= SMRP-K2
+    let ca = postroad::dev_certs::DevCa::generate().unwrap();
+    let identity = ca.issue_server(&["localhost"]).unwrap();
+    let options = ListenOptions::new().with_identity_pem(identity.certificate_pem, identity.key_pem);
+    // Speaks TLS, and another protocol on it.
+    let listener = listen_with("smp+tls://localhost:0", options).await.unwrap();
+    let url = format!("smrp+tls://localhost:{}", listener.url().port().unwrap());
+    let error =
+        within(5, connect_with(url, ConnectOptions::new().with_ca_pem(ca.certificate_pem()))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");
+    assert!(error.to_string().contains("smrp/1"), "{error}");
 }

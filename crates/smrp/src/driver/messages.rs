@@ -139,7 +139,8 @@ impl MessageReceiver {
             return Poll::Ready(Ok(Some(message)));
         }
         let (id, ready) = (self.id, &mut self.ready);
-        let taken = poll_receive(&self.shared, id, cx, |machine, now| machine.receive_messages(now, id, BATCH_LEN, ready));
+        let taken =
+            poll_receive(&self.shared, id, cx, |machine, now| machine.receive_messages(now, id, BATCH_LEN, ready));
         taken.map(|taken| taken.map(|_is_over| self.ready.pop_front()))
     }
 }

@@ -28,6 +28,48 @@ fn a_handshake_works_octet_by_octet_and_settings_are_known_after_it() {
 }
 
 #[test]
+fn grease_is_sent_nonces_are_fresh_and_only_what_is_spoken_is_offered() {
+    //= SMRP-C7, SMRP-P7, SMRP-P10, SMRP-V2, SMRP-PR2
+    use smrp::wire::{Frame, Header, Preface, is_grease};
+    let flight = |seed| {
+        let mut end = crate::pair::End::new(smrp::Role::Initiator, config(), wirekit::Instant::EPOCH, seed);
+        let octets = end.transmit(wirekit::Instant::EPOCH);
+        let (preface, mut at) = Preface::decode(&octets).unwrap().unwrap();
+        let octets = Bytes::from(octets);
+        let mut frames = Vec::new();
+        while let Ok(Some(header)) = Header::decode(&octets[at..]) {
+            frames.push(Frame::decode(header, &octets, at, true).unwrap());
+            at += header.len + header.body_len;
+        }
+        (preface, frames)
+    };
+    let (one, frames) = flight(1);
+    let (two, _) = flight(2);
+    assert_ne!(one.nonce, two.nonce);
+    let spoken: Vec<u32> = one.versions.iter().copied().filter(|version| !is_grease(*version)).collect();
+    assert_eq!((spoken, one.versions.len()), (vec![1], 2));
+    assert!(frames.iter().any(|frame| matches!(frame, Frame::Unknown { .. })), "{frames:?}");
+}
+
+#[test]
+fn streams_that_are_only_permitted_cost_nothing() {
+    //= SMRP-ST5
+    let heap = |max: u64| {
+        let mut settings = config().settings;
+        settings.max_streams_bidi = max;
+        settings.max_streams_uni = max;
+        testkit::allocations::measure(|| {
+            let pair = Pair::ready(config().with_settings(settings.clone()), config().with_settings(settings));
+            assert_eq!(pair.b.session.stream_count(), 0);
+        })
+        .bytes_total
+    };
+    let (few, many) = (heap(8), heap(1 << 60));
+    // The settings have more digits on their way; a single slot for each stream would be 2^61 of them.
+    assert!(many.abs_diff(few) < 2_048, "{few} and {many}");
+}
+
+#[test]
 fn the_first_flight_carries_data_within_the_floor() {
     //= SMRP-S6
     let mut pair = Pair::new(config(), config());
@@ -321,7 +363,7 @@ fn the_limit_of_streams_rises_as_streams_are_let_go_of() {
 
 #[test]
 fn a_message_whose_time_has_passed_is_skipped_and_the_peer_is_told() {
-    //= SMRP-O5, SMRP-O6, SMRP-M4
+    //= SMRP-O5, SMRP-O6, SMRP-M4, SMRP-M5
     let mut settings = config().settings;
     settings.init_max_msgs = 16;
     let mut pair = Pair::ready(config(), config().with_settings(settings));

@@ -5,9 +5,9 @@ use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use std::hint::black_box;
 use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::WebSocketStream;
 
 pub(crate) struct Tungstenite;
 

@@ -32,7 +32,10 @@ pub(crate) struct Client {
     streams: Vec<Stream>,
 }
 
-fn connection(mut links: Vec<TcpStream>, mode: Mode) -> anyhow::Result<Connection<tokio_util::compat::Compat<TcpStream>>> {
+fn connection(
+    mut links: Vec<TcpStream>,
+    mode: Mode,
+) -> anyhow::Result<Connection<tokio_util::compat::Compat<TcpStream>>> {
     Ok(Connection::new(links.pop().context("a connection")?.compat(), Config::default(), mode))
 }
 

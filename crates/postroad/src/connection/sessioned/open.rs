@@ -55,9 +55,18 @@ fn settings(url: &Url, limits: &Limits) -> Config {
     config
 }
 
-fn over(carrier: Carrier, config: &Config) -> (smrp::Carrier, Option<String>) {
+/// The carrier as the session wants it, and who is at its other end.
+//= SMRP-K2
+fn over(carrier: Carrier, config: &Config) -> Result<(smrp::Carrier, Option<String>), Error> {
+    if let Carrier::Tls(stream) = &carrier
+        && stream.alpn() != Some(carrier::SMRP_ALPN.as_bytes())
+    {
+        let why = format!("the other end did not agree on `{}` in its TLS handshake", carrier::SMRP_ALPN);
+        return Err(Error::new(ErrorKind::Mismatch, "could not begin a session", why)
+            .with_remedy("see what listens there, and that both ends use the same stack"));
+    }
     let peer = carrier.peer().map(|peer| peer.to_string());
-    (smrp::Carrier::new(carrier, config.security, config.is_local), peer)
+    Ok((smrp::Carrier::new(carrier, config.security, config.is_local), peer))
 }
 
 /// Connects, and keeps the session when its connection is lost.
@@ -70,7 +79,7 @@ pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessio
     }
     config.check().map_err(|error| options::config(error.to_string(), "see what the URL and the options say"))?;
     let carrier = carrier::open(&url, options).await?;
-    let (carrier, peer) = over(carrier, &config);
+    let (carrier, peer) = over(carrier, &config)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
     let mut dial = Dial::new(config.clone());
     if url.options().reconnect != Some(false) {
@@ -80,7 +89,10 @@ pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessio
             // The futures of the handshakes are large; here they are on the heap once.
             Box::pin(async move {
                 let carrier = in_time(&url, &options, carrier::open(&url, &options)).await;
-                carrier.map(|carrier| over(carrier, &config).0).map_err(std::io::Error::other)
+                carrier
+                    .and_then(|carrier| over(carrier, &config))
+                    .map(|(carrier, _)| carrier)
+                    .map_err(std::io::Error::other)
             })
         });
     }
@@ -115,7 +127,7 @@ pub(crate) async fn accept(
 ) -> Result<Accepting, Error> {
     let limits = options::limits(&url, options.limits);
     let config = settings(&url, &limits);
-    let (carrier, peer) = over(carrier, &config);
+    let (carrier, peer) = over(carrier, &config)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
     match acceptor.accept(carrier).await {
         Ok(Accepted::Session(session)) => {
