@@ -2,7 +2,7 @@
 
 use super::frame::{Frame, Open};
 use super::parameters::Parameters;
-use super::registry::EXTENSION;
+use super::registry::{EXTENSION, frame_type};
 use super::varint::{put_varint, varint_len};
 use bytes::{BufMut, BytesMut};
 
@@ -27,8 +27,10 @@ impl Frame {
     pub fn encode(&self, out: &mut BytesMut) {
         let mut body = BytesMut::new();
         let flags = self.encode_body(&mut body);
+        // An unknown frame whose type is that of another one came behind 0xFF, and goes so.
+        let is_other = matches!(self, Self::Unknown { number, .. } if frame_type(*number).is_some());
         let number = match u8::try_from(self.number()) {
-            Ok(number) if number != EXTENSION => number,
+            Ok(number) if number != EXTENSION && !is_other => number,
             _ => {
                 let mut typed = BytesMut::with_capacity(8 + body.len());
                 put_varint(&mut typed, self.number());

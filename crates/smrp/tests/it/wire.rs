@@ -214,6 +214,8 @@ fn unknown_frames_are_skipped_unless_they_are_critical() {
     let known = Bytes::from_static(&[0x14, 0x80, 1, 9]);
     assert_eq!(decode(&known, true), Ok(Some((Frame::MaxData { octets: 9 }, 4))), "C says nothing in a known frame");
     let behind = Bytes::from_static(&[0xFF, 0, 2, 0x14, 9]);
+    let (frame, _) = decode(&behind, true).unwrap().unwrap();
+    assert_eq!(encode(&frame), behind, "and is written as it came");
     assert!(
         matches!(decode(&behind, true), Ok(Some((Frame::Unknown { number: 0x14, .. }, _)))),
         "a known type has one form"
