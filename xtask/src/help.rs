@@ -59,8 +59,8 @@ count as tests through their keys `requirement` and `requirements`. A test marke
 const SPEC: &str = "\
 Usage: cargo xtask spec [--write]
 
-Fails where docs/requirements/smrp.toml is not what the normative statements of docs/smrp.md say; `--write` makes it anew
-and keeps what is done.";
+Fails where docs/requirements/smrp.toml is not what the normative statements of docs/smrp.md say, or docs/smrp-vectors.toml
+not what its table of frames makes; `--write` makes both anew and keeps what is done.";
 
 const TIDY: &str = "\
 Usage: cargo xtask tidy

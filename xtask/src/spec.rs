@@ -10,6 +10,7 @@ use crate::run::{self, Fault, Outcome, Root};
 
 const SPECIFICATION: &str = "docs/smrp.md";
 const REQUIREMENTS: &str = "docs/requirements/smrp.toml";
+const VECTORS: &str = "docs/smrp-vectors.toml";
 const PREFIX: &str = "SMRP-";
 
 /// One normative statement.
@@ -39,7 +40,13 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
         std::fs::write(&path, &generated)?;
     }
     let committed = std::fs::read_to_string(&path).ok();
-    let faults = run::stale(REQUIREMENTS, committed.as_deref(), &generated, "spec");
+    let mut faults = run::stale(REQUIREMENTS, committed.as_deref(), &generated, "spec");
+    let vectors = run::cargo(root, &["run", "--quiet", "-p", "conformance", "--", "--smrp-vectors"]).read()?;
+    if write {
+        std::fs::write(root.path(VECTORS), &vectors)?;
+    }
+    let committed = std::fs::read_to_string(root.path(VECTORS)).ok();
+    faults.extend(run::stale(VECTORS, committed.as_deref(), &vectors, "spec"));
     Ok(run::verdict("spec", &faults, &format!("{} statements, as in {REQUIREMENTS}", statements.len())))
 }
 

@@ -11,6 +11,7 @@ pub mod report;
 pub mod requirements;
 pub mod run;
 pub mod smp121;
+pub mod smrp;
 pub mod wrp;
 
 use case::Case;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A case takes milliseconds, the largest some seconds in a build without optimization on a busy machine.
 const CASE_TIMEOUT: Duration = Duration::from_secs(60);
-const USAGE: &str = "usage: conformance [--list] [--case ID] [--json | --markdown]";
+const USAGE: &str = "usage: conformance [--list] [--case ID] [--json | --markdown | --smrp-vectors]";
 
 #[derive(Debug, Default)]
 struct Options {
@@ -20,6 +20,7 @@ struct Options {
     case: Option<String>,
     json: bool,
     markdown: bool,
+    smrp_vectors: bool,
 }
 
 fn options(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
@@ -31,6 +32,7 @@ fn options(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
             "--case" => options.case = Some(arguments.next().ok_or("--case needs the id of a case")?),
             "--json" => options.json = true,
             "--markdown" => options.markdown = true,
+            "--smrp-vectors" => options.smrp_vectors = true,
             other => return Err(format!("{other}: no such option")),
         }
     }
@@ -60,6 +62,15 @@ fn main() -> ExitCode {
 
 /// Does what was asked; the faults found.
 fn work(options: &Options) -> Result<Vec<String>, case::LoadError> {
+    if options.smrp_vectors {
+        return Ok(match conformance::smrp::vectors() {
+            Ok(vectors) => {
+                say(&vectors);
+                Vec::new()
+            }
+            Err(fault) => vec![fault],
+        });
+    }
     let mut cases = Vec::new();
     for system in SYSTEMS {
         cases.extend(case::load(&cases_directory(system))?.into_iter().map(|case| (system, case)));

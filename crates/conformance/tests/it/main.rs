@@ -13,3 +13,4 @@ mod command;
 mod faults;
 mod simulation;
 mod smp121;
+mod smrp;

@@ -13,8 +13,6 @@ use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Words that other parts of the project will bring.
-
 /// Octets of a mailslot name.
 const MAILSLOT_NAME_LEN_MAX: usize = 255;
 

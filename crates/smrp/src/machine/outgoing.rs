@@ -76,9 +76,9 @@ impl SessionMachine {
         }
         //= SMRP-R4
         let kept_max = self.config.limits.replay_len_max as u64;
-        let mut stalled = 0;
         while out.room() > 0 && (!self.replay.keeps() || self.replay.len() + (out.len() as u64) < kept_max) {
-            if self.credit.room() == 0 && self.only_data_waits() {
+            if self.credit.room() == 0 {
+                self.transmit_without_credit(now, out);
                 self.tell_blocked(out);
                 break;
             }
@@ -94,10 +94,6 @@ impl SessionMachine {
                 }
                 self.forget_if_done(turn.id);
             }
-            stalled = if wrote.frames == 0 && wrote.outcome != Outcome::Done { stalled + 1 } else { 0 };
-            if stalled > self.scheduler.len() {
-                break;
-            }
         }
         self.open_all(out);
         if !self.control.is_empty() {
@@ -106,9 +102,15 @@ impl SessionMachine {
         }
     }
 
-    /// True where nothing can go without session credit.
-    fn only_data_waits(&self) -> bool {
-        !self.table.iter().any(|stream| stream.send.is_scheduled && goes_without_credit(stream))
+    /// Ends and empty messages, which need none of the session's credit. Their streams stay in line, and have nothing when it is their turn.
+    fn transmit_without_credit(&mut self, now: Instant, out: &mut Transmit) {
+        let free = self.table.iter().filter(|stream| stream.send.is_scheduled && goes_without_credit(stream));
+        let mut free: Vec<StreamId> = free.map(|stream| stream.id).collect();
+        free.sort_unstable();
+        for id in free {
+            let wrote = self.take_turn(now, id, true, out);
+            self.stats.frames_sent += wrote.frames;
+        }
     }
 
     fn tell_blocked(&mut self, out: &mut Transmit) {
@@ -143,8 +145,7 @@ impl SessionMachine {
             write_data(stream, most, room, out)
         };
         if wrote.outcome != Outcome::Done {
-            // One that cannot go on for want of the session's credit makes way.
-            wrote.outcome = Outcome::More { is_incremental: is_incremental || wrote.frames == 0 };
+            wrote.outcome = Outcome::More { is_incremental };
         }
         let has_room = stream.send.queued_len() * 2 <= self.config.limits.send_buffer_len_max;
         if has_room || stream.send.is_done() {

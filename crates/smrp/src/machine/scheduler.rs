@@ -46,10 +46,6 @@ impl Scheduler {
         self.count == 0
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.count
-    }
-
     /// More than one stream waits.
     pub(crate) fn is_shared(&self) -> bool {
         self.count > 1

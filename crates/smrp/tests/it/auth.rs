@@ -171,3 +171,16 @@ fn auth_from_the_acceptor_is_a_violation() {
     pair.a.receive(pair.now, &crate::raw::encode(&[token("x")]));
     assert!(matches!(pair.a.session.ended(), Some(SessionError::Fault(_))));
 }
+
+#[test]
+fn datagrams_need_a_scope_of_their_own() {
+    //= SMRP-A9
+    for (scope, arrives) in [("open", false), ("datagram", true)] {
+        let mut raw = Raw::greeted(config().demanding_auth());
+        raw.send(&[token("t")]);
+        decide(&mut raw, Some(Grant::of("x").with_scopes(vec![scope.to_owned()])));
+        raw.send(&[Frame::Dgram { flow: 1, ttl_ms: None, data: Bytes::from_static(b"d") }]);
+        assert_eq!(raw.end.session.receive_datagram().is_some(), arrives, "{scope}");
+        assert_eq!(raw.end.session.stats().datagrams_lost, u64::from(!arrives));
+    }
+}

@@ -8,11 +8,11 @@ use smrp::wire::*;
 use smrp::{Code, Event, SessionError, StreamId};
 use wirekit::Machine;
 
-fn id(number: u64) -> StreamId {
+pub(crate) fn id(number: u64) -> StreamId {
     StreamId::new(number)
 }
 
-fn open(stream: u64, kind: u8, data: &'static [u8], fin: bool) -> Frame {
+pub(crate) fn open(stream: u64, kind: u8, data: &'static [u8], fin: bool) -> Frame {
     open_with(stream, kind, Bytes::from_static(data), fin)
 }
 
@@ -28,11 +28,11 @@ fn open_with(stream: u64, kind: u8, data: Bytes, fin: bool) -> Frame {
     })
 }
 
-fn data(stream: u64, len: usize, fin: bool) -> Frame {
+pub(crate) fn data(stream: u64, len: usize, fin: bool) -> Frame {
     Frame::Data { stream: id(stream), offset: None, fin, data: Bytes::from(vec![5; len]) }
 }
 
-fn msg(stream: u64, number: Option<u64>, first: bool, last: bool, len: usize) -> Frame {
+pub(crate) fn msg(stream: u64, number: Option<u64>, first: bool, last: bool, len: usize) -> Frame {
     let data = Bytes::from(vec![5; len]);
     Frame::Msg(Msg { stream: id(stream), id: number, offset: None, ttl_ms: None, first, last, data })
 }
@@ -47,13 +47,13 @@ fn meta(stream: u64, is_trailer: bool) -> Frame {
 }
 
 /// What a session says to these frames behind a handshake.
-fn answer(frames: &[Frame]) -> Code {
+pub(crate) fn answer(frames: &[Frame]) -> Code {
     let mut raw = Raw::ready();
     raw.send(frames);
     raw.closed()
 }
 
-fn tolerated(frames: &[Frame]) -> bool {
+pub(crate) fn tolerated(frames: &[Frame]) -> bool {
     let mut raw = Raw::ready();
     raw.send(frames);
     raw.is_fine()
@@ -581,75 +581,4 @@ fn control_that_piles_up_stops_the_reading() {
     assert!(count < 100, "64 KiB wait at most, and one frame more: {count}");
     raw.read();
     assert!(raw.end.session.wants_octets(), "once it went out, reading goes on");
-}
-
-/// What a session with these streams' data at hand says, as stream and length of its frames of data.
-fn said(raw: &mut Raw) -> Vec<(u64, usize)> {
-    let lens = |frame: &Frame| match frame {
-        Frame::Data { stream, data, .. } => Some((stream.number(), data.len())),
-        Frame::Open(open) if !open.data.is_empty() => Some((open.stream.number(), open.data.len())),
-        _ => None,
-    };
-    raw.read().iter().filter_map(lens).collect()
-}
-
-#[test]
-fn data_is_cut_short_while_others_wait_and_goes_behind_control() {
-    //= SMRP-O1, SMRP-O4
-    let window = ParametersBuilder::new().with_number(parameter::INIT_MAX_STREAM, 1 << 20);
-    let window = window.with_number(parameter::INIT_MAX_DATA, 1 << 20).with_number(parameter::MAX_FRAME, 1 << 20);
-    let mut raw = Raw::greeted_with(config(), window.clone());
-    raw.read();
-    raw.send(&[open(0, 0, b"", false), open(4, 0, b"", false), open(8, 0, b"x", false)]);
-    raw.end.session.write(id(0), &[1; 50_000]).unwrap();
-    assert_eq!(said(&mut raw), [(0, 50_000)], "alone it may be long");
-    raw.end.session.write(id(0), &[1; 50_000]).unwrap();
-    raw.end.session.write(id(4), &[1; 50_000]).unwrap();
-    let frames = said(&mut raw);
-    assert!(frames[..4].iter().all(|(_, len)| *len <= 16 << 10), "{frames:?}");
-    raw.end.session.write(id(0), &[1; 50_000]).unwrap();
-    raw.end.session.stop(raw.now, id(8), Code::CANCELLED);
-    let frames = raw.read();
-    let stop = frames.iter().position(|frame| matches!(frame, Frame::Stop { .. })).unwrap();
-    let data = frames.iter().position(|frame| matches!(frame, Frame::Data { .. })).unwrap();
-    assert!(stop < data, "{frames:?}");
-}
-
-#[test]
-fn priority_says_which_stream_goes_first() {
-    //= SMRP-O2, SMRP-O7
-    let mut raw = Raw::ready();
-    raw.send(&[open(0, 0, b"", false), open(4, 0, b"", false)]);
-    raw.send(&[Frame::Priority { stream: id(4), priority: 0 }]);
-    raw.end.session.write(id(0), &[1; 1_000]).unwrap();
-    raw.end.session.write(id(4), &[1; 1_000]).unwrap();
-    assert_eq!(said(&mut raw), [(4, 1_000), (0, 1_000)]);
-}
-
-#[test]
-fn a_fault_is_told_once_by_its_code_and_frame() {
-    //= SMRP-E1
-    let mut raw = Raw::ready();
-    raw.send(&[Frame::Ping { ack: false, data: 9 }, data(4, 1, false), data(4, 1, false)]);
-    let frames = raw.read();
-    let [Frame::Close { code, frame_type, .. }] = &frames[..] else { panic!("{frames:?}") };
-    assert_eq!((*code, *frame_type), (Code::STREAM_STATE, u64::from(number::DATA)));
-}
-
-#[test]
-fn a_blocked_sender_says_so_once_and_is_heard() {
-    //= SMRP-FC7
-    let mut raw =
-        Raw::greeted_with(config(), ParametersBuilder::new().with_number(parameter::INIT_MAX_STREAM, 1 << 20));
-    raw.read();
-    raw.send(&[open(0, 0, b"", false)]);
-    raw.end.session.write(id(0), &[1; 100_000]).unwrap();
-    let blocked = |frames: &[Frame]| {
-        frames.iter().filter(|frame| matches!(frame, Frame::Blocked { scope: 0, at: 65_536, .. })).count()
-    };
-    assert_eq!(blocked(&raw.read()), 1);
-    raw.end.session.write(id(0), &[1; 10]).unwrap();
-    assert_eq!(blocked(&raw.read()), 0);
-    raw.send(&[Frame::MaxData { octets: 200_000 }]);
-    assert_eq!(said(&mut raw).iter().map(|(_, len)| len).sum::<usize>(), 100_010 - 65_536);
 }

@@ -57,7 +57,9 @@ fn a_session_goes_on_where_it_was_cut_and_nothing_is_lost_or_doubled() {
     pair.a.session.write(id, b" while away").unwrap();
     assert_eq!(reattach(&mut pair).unwrap(), b""[..]);
     pair.pump();
-    assert!(pair.a.events().contains(&Event::Reattached));
+    let events = pair.a.events();
+    assert!(events.contains(&Event::Reattached));
+    assert!(events.iter().any(|event| matches!(event, Event::Ticket(_))), "another one for the next time: {events:?}");
     let mut into = [0; 64];
     let len = pair.b.session.read(pair.now, id, &mut into).unwrap();
     assert_eq!(&into[..len], b"before lost while away");
@@ -215,7 +217,7 @@ fn what_is_kept_is_bounded_and_sending_waits_for_word_of_it() {
     let id = pair.a.session.open(pair.now, Kind::Bytes, Direction::Uni, Request::default()).unwrap();
     pair.a.session.write(id, &vec![1; 250_000]).unwrap();
     let first = pair.a.transmit(pair.now);
-    assert!((128 << 10..256 << 10).contains(&first.len()), "{}", first.len());
+    assert!((128 << 10..200 << 10).contains(&first.len()), "{}", first.len());
     assert_eq!(pair.a.transmit(pair.now), b"");
     pair.b.receive(pair.now, &first);
     pair.pump();
@@ -239,4 +241,24 @@ fn nothing_of_the_session_goes_out_before_the_result() {
     let mut fresh = SessionMachine::new(Role::Acceptor, std::sync::Arc::new(config()), [5; 32], pair.now).unwrap();
     drop(fresh.poll_event());
     assert!(!pair.b.session.relink(pair.now, Security::Plaintext, true), "only the initiator reattaches");
+}
+
+#[test]
+fn who_said_that_it_reattaches_does_nothing_else() {
+    //= SMRP-R9
+    use smrp::wire::{Open, ParametersBuilder, parameter};
+    let reattaching = ParametersBuilder::new().with(parameter::REATTACHING, &[]);
+    let mut raw = crate::raw::Raw::greeted_with(config(), reattaching);
+    assert!(raw.end.events().is_empty(), "no session of its own begins");
+    let stream = smrp::StreamId::new(0);
+    raw.send(&[Frame::Open(Open {
+        stream,
+        kind_and_priority: 3,
+        credit: None,
+        ttl_ms: None,
+        metadata: None,
+        data: Bytes::new(),
+        fin: false,
+    })]);
+    assert_eq!(raw.closed(), Code::PROTOCOL_VIOLATION);
 }

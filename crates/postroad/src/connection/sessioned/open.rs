@@ -4,7 +4,7 @@ use super::{Sessioned, router, stream};
 use crate::carrier;
 use crate::connect::in_time;
 use crate::options::{self, ConnectOptions, ListenOptions, config};
-use crate::url::{Address, Interval, Transport, Url};
+use crate::url::{Address, Transport, Url};
 use crate::{Error, ErrorKind, Limits};
 use postroad_transport::Carrier;
 use smrp::{Accepted, Acceptor, Claim, Config, Credential, Dial, Grant, Security, Session, SessionError};
@@ -45,9 +45,8 @@ fn settings(url: &Url, limits: &Limits) -> Config {
     config.limits.handshake_timeout = limits.handshake_timeout;
     config.limits.preface_timeout = config.limits.preface_timeout.min(limits.handshake_timeout);
     if let Some(timeout) = url.options().peer_timeout {
-        let ms =
-            |interval: Interval| interval.duration().map_or(0, |after| u64::try_from(after.as_millis()).unwrap_or(0));
-        config.settings.idle_ms = ms(timeout);
+        let after = timeout.duration().map_or(0, |after| after.as_millis());
+        config.settings.idle_ms = u64::try_from(after).unwrap_or(u64::MAX);
     }
     if url.options().reconnect == Some(false) {
         config.settings.resumable_ms = 0;
@@ -111,7 +110,7 @@ pub(crate) async fn acceptor(url: &Url, options: &ListenOptions) -> Result<Accep
     Ok(match tokens.is_empty() {
         false => acceptor.with_authentication(move |claim: &Claim| {
             let token = core::str::from_utf8(claim.token.as_deref()?).ok()?;
-            tokens.admits(token).then(|| Grant::default())
+            tokens.admits(token).then(Grant::default)
         }),
         true => acceptor,
     })
