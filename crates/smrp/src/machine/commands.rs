@@ -2,7 +2,7 @@
 
 #[cfg(doc)]
 use super::event::Event;
-use super::stream::{Opening, OutMessage, RecvHalf, RecvState, SendHalf, SendState, Stream};
+use super::stream::{Beginning, OutMessage, RecvHalf, RecvState, SendHalf, SendState, Stream};
 use super::{OutDatagram, SessionMachine};
 use crate::error::{DatagramError, OpenError, ReceiveError, SendError};
 use crate::wire::{Code, Frame, Parameters};
@@ -78,15 +78,14 @@ impl SessionMachine {
             self.deadlines.insert((at, id));
         }
         self.stats.streams_opened += 1;
-        let opening = (metadata.is_some() || ttl.is_some()).then(|| Box::new(Opening { metadata, ttl }));
+        let opening = (metadata.is_some() || ttl.is_some()).then(|| Box::new(Beginning::Opening { metadata, ttl }));
         self.table.insert(Stream {
             id,
             kind,
             priority,
             is_open: false,
-            opening,
-            arriving: None,
-            expires_at,
+            beginning: opening,
+            has_deadline: expires_at.is_some(),
             send: SendHalf::new(true, self.peer.init_max_stream, kind, self.peer.init_max_msgs),
             recv: RecvHalf::new(both, self.ours.init_max_stream, kind, self.ours.init_max_msgs, now),
             is_charged: false,

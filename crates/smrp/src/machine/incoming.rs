@@ -3,7 +3,7 @@
 use super::SessionMachine;
 use super::event::{Event, Opened};
 use super::ledger::Charge;
-use super::stream::{RecvHalf, RecvState, SendHalf, Stream};
+use super::stream::{Beginning, RecvHalf, RecvState, SendHalf, Stream};
 use super::table::Admission;
 use crate::access::Verb;
 use crate::wire::{Code, Frame, Open, Parameters, number, parameter};
@@ -48,10 +48,10 @@ impl SessionMachine {
         if let Some(credit) = open.credit {
             stream.send.max = stream.send.max.max(credit);
         }
-        stream.expires_at = open.ttl_ms.map(|ms| now + Duration::from_millis(ms));
+        stream.has_deadline = open.ttl_ms.is_some();
         stream.recv.has_head = true;
-        if let Some(at) = stream.expires_at {
-            self.deadlines.insert((at, id));
+        if let Some(ms) = open.ttl_ms {
+            self.deadlines.insert((now + Duration::from_millis(ms), id));
         }
         let ttl = open.ttl_ms.map(Duration::from_millis);
         let metadata = open.metadata;
@@ -72,7 +72,7 @@ impl SessionMachine {
             if is_request {
                 // Told when it is whole.
                 if let Some(stream) = self.table.get_mut(id) {
-                    stream.arriving = Some(opened);
+                    stream.beginning = Some(Box::new(Beginning::Arriving(*opened)));
                 }
             } else {
                 self.events.push_back(Event::Opened(opened));
@@ -97,9 +97,8 @@ impl SessionMachine {
             kind,
             priority,
             is_open: true,
-            opening: None,
-            arriving: None,
-            expires_at: None,
+            beginning: None,
+            has_deadline: false,
             send: SendHalf::new(both, self.peer.init_max_stream, kind, self.peer.init_max_msgs),
             recv: RecvHalf::new(true, self.ours.init_max_stream, kind, self.ours.init_max_msgs, now),
             is_charged: true,
@@ -283,8 +282,8 @@ impl SessionMachine {
         let is_request = stream.kind == Kind::Request;
         let is_theirs = id.opener() != self.role;
         self.credit.incomplete -= incomplete;
-        match stream.arriving.take() {
-            Some(opened) if is_request && is_theirs => self.events.push_back(Event::Opened(opened)),
+        match stream.take_arriving() {
+            Some(opened) if is_request && is_theirs => self.events.push_back(Event::Opened(Box::new(opened))),
             _ => self.wake_reader(id),
         }
         self.forget_if_done(id);
@@ -293,7 +292,7 @@ impl SessionMachine {
     /// A request that will never be whole: nobody was told of it, and nobody will be.
     fn drop_arriving(&mut self, now: Instant, id: StreamId) {
         let Some(stream) = self.table.get_mut(id) else { return };
-        if stream.arriving.take().is_some() {
+        if stream.take_arriving().is_some() {
             stream.send.is_released = true;
             stream.recv.is_released = true;
             self.reset_half(now, id, Code::CANCELLED, 0);
@@ -498,8 +497,8 @@ impl SessionMachine {
         if stream.is_charged {
             self.ledger.give_back(Charge::Open);
         }
-        if let Some(at) = stream.expires_at {
-            self.deadlines.remove(&(at, id));
+        if stream.has_deadline {
+            self.deadlines.retain(|(_, other)| *other != id);
         }
         if let Some(messages) = &stream.send.messages {
             self.stats.messages_expired += messages.expired;

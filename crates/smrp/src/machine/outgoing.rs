@@ -2,7 +2,7 @@
 
 use super::link::Stage;
 use super::scheduler::{Outcome, QUANTUM};
-use super::stream::{SendMessages, SendState, Stream};
+use super::stream::{Beginning, SendMessages, SendState, Stream};
 use super::{Phase, SessionMachine, Transmit};
 use crate::wire::{Code, Frame, Open, Parameters, number, put_header, put_varint, varint_len};
 use crate::{Kind, StreamId};
@@ -134,8 +134,7 @@ impl SessionMachine {
         //= SMRP-O4
         let most = if is_shared { max_frame.min(QUANTUM as u64) } else { max_frame };
         let Some(stream) = self.table.get_mut(id) else { return nothing };
-        let head_len = stream.opening.as_ref().and_then(|opening| opening.metadata.as_ref());
-        let head_len = head_len.map_or(0, |metadata| metadata.octets().len() as u64);
+        let head_len = stream.opening_metadata().map_or(0, |metadata| metadata.octets().len() as u64);
         let most = most.min(max_frame.saturating_sub(head_len));
         let is_incremental = stream.priority.is_incremental();
         let is_resetting = matches!(stream.send.state, SendState::Resetting { .. });
@@ -448,10 +447,11 @@ fn put_open(stream: &mut Stream, fin: bool, data: Bytes, out: &mut Transmit) {
 /// OPEN up to its data.
 fn put_open_head(stream: &mut Stream, fin: bool, data_len: usize, out: &mut Transmit) {
     stream.is_open = true;
-    let opening = stream.opening.take();
     let kind_and_priority = stream.kind.number() << 4 | stream.priority.bits();
-    let (metadata, ttl): (Option<Parameters>, Option<Duration>) =
-        opening.map_or((None, None), |opening| (opening.metadata, opening.ttl));
+    let (metadata, ttl): (Option<Parameters>, Option<Duration>) = match stream.beginning.take().map(|begun| *begun) {
+        Some(Beginning::Opening { metadata, ttl }) => (metadata, ttl),
+        _ => (None, None),
+    };
     let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
     if metadata.is_none() && ttl_ms.is_none() {
         let tail = out.tail();

@@ -19,12 +19,10 @@ pub(crate) struct Stream {
     pub(crate) priority: Priority,
     /// OPEN was written, or came.
     pub(crate) is_open: bool,
-    /// What OPEN will carry.
-    pub(crate) opening: Option<Box<Opening>>,
-    /// A request of the peer that is not whole, so nobody was told of it.
-    pub(crate) arriving: Option<Box<Opened>>,
-    /// When its time has passed.
-    pub(crate) expires_at: Option<Instant>,
+    /// What is to be done about its beginning.
+    pub(crate) beginning: Option<Box<Beginning>>,
+    /// It has a time, which is among the deadlines of the session.
+    pub(crate) has_deadline: bool,
     pub(crate) send: SendHalf,
     pub(crate) recv: RecvHalf,
     /// Its charge as an open stream is still with the ledger.
@@ -32,9 +30,11 @@ pub(crate) struct Stream {
 }
 
 #[derive(Debug)]
-pub(crate) struct Opening {
-    pub(crate) metadata: Option<Parameters>,
-    pub(crate) ttl: Option<Duration>,
+pub(crate) enum Beginning {
+    /// What OPEN will carry.
+    Opening { metadata: Option<Parameters>, ttl: Option<Duration> },
+    /// A request of the peer that is not whole, so nobody was told of it.
+    Arriving(Opened),
 }
 
 /// Where a half is in its life.
@@ -264,6 +264,25 @@ impl RecvHalf {
 }
 
 impl Stream {
+    /// The metadata that OPEN will carry.
+    pub(crate) fn opening_metadata(&self) -> Option<&Parameters> {
+        match self.beginning.as_deref() {
+            Some(Beginning::Opening { metadata, .. }) => metadata.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The request that nobody was told of, where it is one.
+    pub(crate) fn take_arriving(&mut self) -> Option<Opened> {
+        match *self.beginning.take()? {
+            Beginning::Arriving(opened) => Some(opened),
+            opening => {
+                self.beginning = Some(Box::new(opening));
+                None
+            }
+        }
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.send.is_done() && self.recv.is_done() && self.send.is_released && self.recv.is_released
     }

@@ -141,7 +141,7 @@ impl SessionMachine {
     fn stream_due(&mut self, now: Instant) {
         let Some((_, id)) = self.deadlines.pop_first() else { return };
         if let Some(stream) = self.table.get_mut(id) {
-            stream.expires_at = None;
+            stream.has_deadline = false;
         }
         self.reset_half(now, id, Code::DEADLINE, 0);
         self.stop_half(now, id, Code::DEADLINE);

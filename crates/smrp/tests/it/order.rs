@@ -146,3 +146,28 @@ fn a_final_goaway_refuses_what_it_does_not_count() {
     assert_eq!(pair.a.session.read(pair.now, second, &mut [0]), Err(smrp::ReceiveError::Reset(Code::REFUSED)));
     assert_eq!(pair.a.session.write(second, b"x"), Err(smrp::SendError::Stopped(Code::REFUSED)));
 }
+
+#[test]
+fn idle_sessions_and_streams_hold_little() {
+    // A gate on heap of the machine, per end: what a driver adds is its task.
+    let mut pair = Pair::ready(config(), config());
+    let heap = |info: testkit::allocations::AllocationInfo, count: i64| info.bytes_current / count;
+    let mut kept = Vec::new();
+    let sessions = testkit::allocations::measure(|| kept.extend((0..10).map(|_| Pair::ready(config(), config()))));
+    let of_a_session = heap(sessions, 20) - i64::try_from(size_of::<Pair>() / 2).unwrap();
+    let streams = testkit::allocations::measure(|| {
+        for _ in 0..200 {
+            pair.a.session.open(pair.now, smrp::Kind::Bytes, smrp::Direction::Bidi, smrp::Request::default()).unwrap();
+        }
+        pair.pump();
+        pair.a.events();
+        pair.b.events();
+    });
+    let of_a_stream = heap(streams, 400);
+    println!(
+        "heap: {of_a_session} octets an idle session beside its {} own, {of_a_stream} an idle stream, per end",
+        size_of::<smrp::SessionMachine>()
+    );
+    assert!(of_a_stream <= 400, "{of_a_stream}");
+    assert!(of_a_session <= 1_000, "{of_a_session}");
+}
