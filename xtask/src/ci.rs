@@ -8,11 +8,12 @@ use crate::run::{self, Outcome, Root};
 use crate::{conformance, deps, dissector, fuzz, interop, reqs, spec, test, tidy};
 
 /// Feature sets that clippy sees, besides the whole workspace as it is: name of the step, package, features instead of the default ones.
-const FEATURE_SETS: [(&str, &str, &str); 12] = [
+const FEATURE_SETS: [(&str, &str, &str); 13] = [
     ("clippy:smp-framing-core", "smp-framing", ""),
     ("clippy:wrp-core", "wrp", ""),
     ("clippy:wrp-link", "wrp", "tokio"),
     ("clippy:smrp-core", "smrp", ""),
+    ("clippy:smrp-jwt", "smrp", "jwt"),
     ("clippy:tcp", "postroad-transport", "tcp"),
     ("clippy:unix", "postroad-transport", "unix"),
     ("clippy:memory", "postroad-transport", "memory"),
@@ -75,6 +76,15 @@ fn steps(fuzz_seconds: u32) -> Vec<Step> {
             &["nextest", "run", "-p", "wrp-ssp", "--features", "libdeflate"]
         } else {
             &["test", "-p", "wrp-ssp", "--features", "libdeflate"]
+        };
+        run::cargo(root, args).outcome()
+    }));
+    // Tokens, which no other crate of ours asks for.
+    steps.push(step("test:jwt", |root| {
+        let args: &[&str] = if test::has_nextest(root) {
+            &["nextest", "run", "-p", "smrp", "--features", "jwt", "--test", "jwt"]
+        } else {
+            &["test", "-p", "smrp", "--features", "jwt", "--test", "jwt"]
         };
         run::cargo(root, args).outcome()
     }));

@@ -7,6 +7,8 @@ mod config;
 mod driver;
 mod error;
 mod ids;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod machine;
 mod settings;
 pub mod wire;
