@@ -179,7 +179,7 @@ mod tests {
     fn the_data_of_this_repository_names_every_core() {
         let root = Root::find().unwrap();
         let allowed = Allowed::read(&manifest::table(&root.path("xtask/deps.toml")).unwrap());
-        assert_eq!(allowed.cores, ["wirekit", "smp121", "smp-framing", "wrp", "wrp-ssp"]);
+        assert_eq!(allowed.cores, ["wirekit", "smp121", "smp-framing", "wrp", "wrp-ssp", "smrp"]);
         assert!(allowed.banned.iter().any(|name| name == "tokio"));
     }
 }
