@@ -164,7 +164,6 @@ fn take<'a>(left: &mut &'a [u8], len: usize) -> Result<&'a [u8], String> {
 }
 
 fn read_fields(fields: &[Field], flags: u8, left: &mut &[u8], values: &mut Vec<Value>) -> Result<(), String> {
-    let mut counted = None;
     for field in fields {
         let last = match values.last() {
             Some((_, octets)) => number(octets),
@@ -173,14 +172,10 @@ fn read_fields(fields: &[Field], flags: u8, left: &mut &[u8], values: &mut Vec<V
         match field {
             Field::Fixed { name, len } => values.push((name.clone(), take(left, *len)?.to_vec())),
             Field::Varint { name } => values.push((name.clone(), varint(left)?.to_be_bytes().to_vec())),
-            Field::Rest { name } if counted.take().is_some() || name != "parameters" => {
-                values.push((name.clone(), core::mem::take(left).to_vec()));
-            }
             Field::Rest { name } => values.push((name.clone(), core::mem::take(left).to_vec())),
             Field::Counted { name } => {
                 let len = usize::try_from(last).map_err(|_| "cut off")?;
                 values.push((name.clone(), take(left, len)?.to_vec()));
-                counted = Some(());
             }
             Field::List { fields, count: None } => {
                 while !left.is_empty() {

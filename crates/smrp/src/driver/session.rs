@@ -344,19 +344,10 @@ impl Session {
     /// Moves the session to another connection, of any kind. Only the initiator can.
     ///
     /// # Errors
-    /// The connection, where the session cannot move: it is over, the peer does not resume, or the new carrier is less safe.
+    /// The connection, where the session cannot move: it is over, the peer does not resume, or the new carrier is less safe. The session
+    /// goes on over the one it has.
     pub fn migrate(&self, carrier: Carrier) -> Result<(), Carrier> {
-        let mut state = self.shared.lock();
-        let carrier = core::cell::Cell::new(Some(carrier));
-        let can = state.machine.role() == Role::Initiator && state.machine.is_resumable();
-        match carrier.take() {
-            Some(carrier) if !can => Err(carrier),
-            Some(carrier) => {
-                relink(&mut state, carrier);
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        relink(&mut self.shared.lock(), carrier)
     }
 
     /// Takes no new streams, gives those that are open this long to end, and closes. `redirect` says where to go instead.

@@ -318,18 +318,18 @@ impl Task {
                 }
             }
             let Ok(carrier) = redial.redial().await else { continue };
-            if relink(&mut self.shared.lock(), carrier) {
+            if relink(&mut self.shared.lock(), carrier).is_ok() {
                 return;
             }
         }
     }
 }
 
-/// Hands an initiator's session another carrier.
-pub(super) fn relink(state: &mut State, carrier: Carrier) -> bool {
+/// Hands an initiator's session another carrier; gives it back where the session does not take it.
+pub(super) fn relink(state: &mut State, carrier: Carrier) -> Result<(), Carrier> {
     let now = state.refresh();
     if !state.machine.relink(now, carrier.security, carrier.is_local) {
-        return false;
+        return Err(carrier);
     }
     // The machine lost one link and has another: nobody has to look for one.
     state.deliver_events();
@@ -341,7 +341,7 @@ pub(super) fn relink(state: &mut State, carrier: Carrier) -> bool {
         farewell: Bytes::new(),
     });
     state.wake_task();
-    true
+    Ok(())
 }
 
 /// An error of I/O for an error of the session.

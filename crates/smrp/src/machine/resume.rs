@@ -54,26 +54,25 @@ impl SessionMachine {
     }
 
     /// Begins another link; hand in what comes on it from now on. The carrier may be of another kind, `config` says of which.
-    /// False where this session cannot do that: it is over, has its link, or is the acceptor.
+    /// False where this session cannot do that, and it is as it was then: it is over, is the acceptor, or the carrier is less safe than it may be.
     //= SMRP-R9, SMRP-R12, SMRP-R16
     pub fn relink(&mut self, now: Instant, security: Security, is_local: bool) -> bool {
         let now = self.at(now);
         let Some(handle) = self.handle.clone() else { return false };
-        if self.end.is_some() || self.role == Role::Acceptor || self.is_lower(security) {
+        if !self.is_resumable() || self.role == Role::Acceptor || self.is_lower(security) {
+            return false;
+        }
+        let mut config = self.config.as_ref().clone();
+        config.security = security;
+        config.is_local = is_local;
+        // A token is not shown where it could be read.
+        if config.check().is_err() {
             return false;
         }
         if self.phase == Phase::Linked {
             self.link_lost(now);
         }
-        if !self.is_detached() {
-            return false;
-        }
-        let config = Arc::make_mut(&mut self.config);
-        config.security = security;
-        config.is_local = is_local;
-        if config.check().is_err() {
-            return false;
-        }
+        self.config = Arc::new(config);
         self.epoch += 1;
         let nonce = self.nonce();
         self.link = Link::new(now);

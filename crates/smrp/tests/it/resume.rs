@@ -262,3 +262,24 @@ fn who_said_that_it_reattaches_does_nothing_else() {
     })]);
     assert_eq!(raw.closed(), Code::PROTOCOL_VIOLATION);
 }
+
+#[test]
+fn a_link_that_is_not_safe_enough_is_left_alone() {
+    //= SMRP-A4, SMRP-R12
+    let mut pair = Pair::new(with_token("me"), config().demanding_auth());
+    pair.pump();
+    believe(&mut pair.b, pair.now, Some(Grant::of("me")));
+    pair.pump();
+    assert!(!pair.a.session.relink(pair.now, Security::Plaintext, false), "a token would be shown to anybody");
+    assert!(!pair.a.session.is_detached());
+    let id = pair.a.session.open(pair.now, Kind::Bytes, Direction::Uni, Request::default()).unwrap();
+    pair.a.session.write(id, b"still here").unwrap();
+    pair.pump();
+    assert_eq!(pair.b.opened(), [id]);
+
+    let mut settings = config().settings;
+    settings.resumable_ms = 0;
+    let mut pair = Pair::ready(config(), config().with_settings(settings));
+    assert!(!pair.a.session.relink(pair.now, Security::Plaintext, true), "the peer does not resume");
+    assert!(pair.a.session.ended().is_none());
+}
