@@ -1,6 +1,6 @@
 //! Channels of messages.
 
-use super::session::release;
+use super::session::{release_receive, release_send};
 use super::shared::Shared;
 use super::streams::{poll_receive, poll_send};
 use crate::error::{ReceiveError, SendError};
@@ -105,7 +105,7 @@ impl MessageSender {
 
 impl Drop for MessageSender {
     fn drop(&mut self) {
-        release(&self.shared, self.id, |machine, now| machine.release_send(now, self.id));
+        release_send(&self.shared, self.id);
     }
 }
 
@@ -155,6 +155,6 @@ impl Stream for MessageReceiver {
 
 impl Drop for MessageReceiver {
     fn drop(&mut self) {
-        release(&self.shared, self.id, |machine, now| machine.release_receive(now, self.id));
+        release_receive(&self.shared, self.id);
     }
 }

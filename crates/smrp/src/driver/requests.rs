@@ -1,6 +1,6 @@
 //! Requests and replies.
 
-use super::session::release;
+use super::session::{release_receive, release_send};
 use super::shared::Shared;
 use super::streams::poll_receive;
 use crate::error::{ReceiveError, SendError};
@@ -47,10 +47,8 @@ impl Future for Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        release(&self.shared, self.id, |machine, now| {
-            machine.release_receive(now, self.id);
-            machine.release_send(now, self.id);
-        });
+        release_receive(&self.shared, self.id);
+        release_send(&self.shared, self.id);
     }
 }
 
@@ -72,6 +70,7 @@ impl IncomingRequest {
         let now = state.now();
         let body = state.machine.receive_whole(now, id).unwrap_or_default();
         state.machine.release_receive(now, id);
+        state.forget_reader(id);
         if state.machine.has_control() {
             state.wake_task();
         }
@@ -115,6 +114,80 @@ impl IncomingRequest {
 
 impl Drop for IncomingRequest {
     fn drop(&mut self) {
-        release(&self.shared, self.id, |machine, now| machine.release_send(now, self.id));
+        release_send(&self.shared, self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::driver::{Accepted, Acceptor, Carrier, Dial};
+    use crate::wire::{Frame, ParametersBuilder, parameter};
+    use crate::{Code, Config, Kind, Request, Security, Session};
+    use bytes::Bytes;
+    use tokio::io::AsyncReadExt as _;
+
+    async fn pair() -> (Session, Session) {
+        let config = || Config::new(Security::Plaintext, true);
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let carrier = |io| Carrier::new(io, Security::Plaintext, true);
+        let (dial, acceptor) = (Dial::new(config()), Acceptor::new(config()).unwrap());
+        let (a, b) = tokio::join!(dial.connect(carrier(near)), acceptor.accept(carrier(far)));
+        let Accepted::Session(b) = b.unwrap() else { panic!("fresh") };
+        (a.unwrap(), b)
+    }
+
+    fn kept(session: &Session) -> (usize, usize) {
+        session.shared().lock().kept_for_streams()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_for_streams_that_were_let_go_of_before_their_end() {
+        //= SMRP-ST13, SMRP-X10
+        let (a, b) = pair().await;
+        for _ in 0..20 {
+            let mut stream = a.open_bidi(Request::default()).await.unwrap();
+            stream.send.write_all(b"x").await.unwrap();
+            let trailer = ParametersBuilder::new().with(parameter::HEADER, b"trailer").build();
+            stream.send.finish_with(trailer).unwrap();
+            let mut there = b.accept().await.unwrap().into_bidi().unwrap();
+            let mut said = Vec::new();
+            there.recv.read_to_end(&mut said).await.unwrap();
+            assert!(there.recv.trailer().is_some());
+            drop(there.recv);
+            // Our end is still on its way out when nobody holds the stream any more.
+            there.send.write_all(&[7; 1_000]).await.unwrap();
+            there.send.finish().unwrap();
+            drop(there.send);
+            said.clear();
+            stream.recv.read_to_end(&mut said).await.unwrap();
+        }
+        assert_eq!((kept(&a), kept(&b)), ((0, 0), (0, 0)));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_requests_that_never_came_whole() {
+        //= SMRP-M6, SMRP-ST13
+        let (a, b) = pair().await;
+        for number in 0..20 {
+            {
+                let shared = a.shared();
+                let mut state = shared.lock();
+                let now = state.now();
+                let id = state.machine.open(now, Kind::Request, crate::Direction::Bidi, Request::default()).unwrap();
+                // A trailer, and then a reset where an end was due.
+                let parameters = ParametersBuilder::new().with(parameter::HEADER, b"trailer").build();
+                state.machine.open_for_test(id, &Frame::Meta { stream: id, is_trailer: true, parameters });
+                state.machine.reset(now, id, Code::CANCELLED, 0);
+                state.machine.release_send(now, id);
+                state.machine.release_receive(now, id);
+                state.wake_task();
+            }
+            let answered = a.request(Bytes::from(vec![number]), Request::default()).await.unwrap();
+            let request = b.accept_request().await.unwrap();
+            let body = request.body.clone();
+            request.reply(body).unwrap();
+            answered.await.unwrap();
+        }
+        assert_eq!((kept(&a), kept(&b)), ((0, 0), (0, 0)));
     }
 }

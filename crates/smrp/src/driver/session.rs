@@ -120,6 +120,11 @@ impl Session {
         Self { shared }
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
     pub(super) fn begin_accepting(
         config: &Config,
         carrier: Carrier,
@@ -402,14 +407,21 @@ fn kind_of(in_order: bool) -> Kind {
     if in_order { Kind::Messages } else { Kind::UnorderedMessages }
 }
 
-/// Lets go of a half of a stream.
-pub(super) fn release(shared: &Shared, id: StreamId, release: impl FnOnce(&mut SessionMachine, Instant)) {
+/// Lets go of our direction of a stream: nobody waits for room in it any more.
+pub(super) fn release_send(shared: &Shared, id: StreamId) {
     let mut state = shared.lock();
     let now = state.now();
-    release(&mut state.machine, now);
-    if state.machine.is_gone(id) {
-        state.forget(id);
-    }
+    state.machine.release_send(now, id);
+    state.forget_writer(id);
+    state.wake_task();
+}
+
+/// Lets go of the peer's direction of a stream: nobody waits for it, or will ask for its metadata.
+pub(super) fn release_receive(shared: &Shared, id: StreamId) {
+    let mut state = shared.lock();
+    let now = state.now();
+    state.machine.release_receive(now, id);
+    state.forget_reader(id);
     state.wake_task();
 }
 

@@ -199,12 +199,32 @@ impl State {
         Poll::Pending
     }
 
-    /// Nobody holds this stream any more.
-    pub(super) fn forget(&mut self, id: StreamId) {
-        self.waiting.remove(&id);
-        if !self.heads.is_empty() {
-            self.heads.remove(&id);
+    /// Nobody holds our direction of this stream any more.
+    pub(super) fn forget_writer(&mut self, id: StreamId) {
+        self.forget_waker(id, |halves| halves.writer = None);
+    }
+
+    /// Nobody holds the peer's direction of this stream any more. What is kept for it goes now: the stream itself may end much
+    /// later, and nobody is told when.
+    //= SMRP-X10
+    pub(super) fn forget_reader(&mut self, id: StreamId) {
+        self.forget_waker(id, |halves| halves.reader = None);
+        self.heads.remove(&id);
+    }
+
+    fn forget_waker(&mut self, id: StreamId, forget: impl FnOnce(&mut Halves)) {
+        if let Some(halves) = self.waiting.get_mut(&id) {
+            forget(halves);
+            if halves.reader.is_none() && halves.writer.is_none() {
+                self.waiting.remove(&id);
+            }
         }
+    }
+
+    /// How many streams somebody waits for, or has metadata waiting.
+    #[cfg(test)]
+    pub(super) fn kept_for_streams(&self) -> (usize, usize) {
+        (self.waiting.len(), self.heads.len())
     }
 
     /// Gives every event to whoever waits for it.

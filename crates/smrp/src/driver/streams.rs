@@ -1,6 +1,6 @@
 //! Streams of octets.
 
-use super::session::release;
+use super::session::{release_receive, release_send};
 use super::shared::Shared;
 use super::task::io_error;
 use crate::error::{ReceiveError, SendError};
@@ -239,7 +239,7 @@ impl SendStream {
 
 impl Drop for SendStream {
     fn drop(&mut self) {
-        release(&self.shared, self.id, |machine, now| machine.release_send(now, self.id));
+        release_send(&self.shared, self.id);
     }
 }
 
@@ -294,7 +294,7 @@ impl RecvStream {
 
 impl Drop for RecvStream {
     fn drop(&mut self) {
-        release(&self.shared, self.id, |machine, now| machine.release_receive(now, self.id));
+        release_receive(&self.shared, self.id);
     }
 }
 

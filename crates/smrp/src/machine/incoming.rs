@@ -433,6 +433,8 @@ impl SessionMachine {
         }
         let max = self.ours.max_meta;
         let Some(stream) = self.table.get_mut(id) else { return self.is_late(id, number::META) };
+        // Of a request that is not whole nobody knows, so nobody could ask for this.
+        let is_known = !matches!(stream.beginning.as_deref(), Some(Beginning::Arriving(_)));
         let recv = &mut stream.recv;
         let is_wrong = recv.has_ended
             || len as u64 > max
@@ -445,7 +447,7 @@ impl SessionMachine {
         } else {
             recv.has_head = true;
         }
-        if !recv.is_released {
+        if is_known && !recv.is_released {
             self.events.push_back(Event::Metadata { stream: id, is_trailer, metadata: parameters });
         }
     }

@@ -300,12 +300,6 @@ impl SessionMachine {
         !self.control.is_empty() || !self.link.out.is_empty()
     }
 
-    /// True where there is no such stream, or not any more.
-    #[must_use]
-    pub fn is_gone(&self, id: StreamId) -> bool {
-        self.table.get(id).is_none()
-    }
-
     /// True while octets of the carrier are wanted.
     //= SMRP-FC10, SMRP-X5
     #[must_use]

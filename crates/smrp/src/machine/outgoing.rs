@@ -271,6 +271,13 @@ impl SessionMachine {
         self.give_back(now, given_back);
     }
 
+    /// Tells the peer of a stream, and one thing more about it.
+    #[cfg(test)]
+    pub(crate) fn open_for_test(&mut self, id: StreamId, frame: &Frame) {
+        self.open_now(id);
+        self.put_control(frame);
+    }
+
     /// Writes OPEN of a stream into the control that waits, its predecessors first.
     pub(super) fn open_now(&mut self, id: StreamId) {
         let mut out = Transmit::new(usize::MAX);
