@@ -45,6 +45,14 @@ fn cargo_step(name: &str, args: &[&str]) -> Step {
     step(name, move |root| run::cargo(root, &[]).args(args.iter().map(String::as_str)).outcome())
 }
 
+/// The tests of a feature that the workspace as it is does not have.
+fn feature_test(name: &str, choice: &'static [&'static str]) -> Step {
+    step(&format!("test:{name}"), move |root| {
+        let runner: &[&str] = if test::has_nextest(root) { &["nextest", "run"] } else { &["test"] };
+        run::cargo(root, runner).args(choice.iter().copied()).outcome()
+    })
+}
+
 /// All steps, the quick ones first.
 fn steps(fuzz_seconds: u32) -> Vec<Step> {
     let mut steps = vec![
@@ -70,24 +78,9 @@ fn steps(fuzz_seconds: u32) -> Vec<Step> {
         run::cargo(root, &args).env("RUSTDOCFLAGS", "-D warnings").outcome()
     }));
     steps.push(step("test", |root| test::command(root, &[])));
-    // The other backend of streams, which no other step builds.
-    steps.push(step("test:libdeflate", |root| {
-        let args: &[&str] = if test::has_nextest(root) {
-            &["nextest", "run", "-p", "wrp-ssp", "--features", "libdeflate"]
-        } else {
-            &["test", "-p", "wrp-ssp", "--features", "libdeflate"]
-        };
-        run::cargo(root, args).outcome()
-    }));
-    // Tokens, which no other crate of ours asks for.
-    steps.push(step("test:jwt", |root| {
-        let args: &[&str] = if test::has_nextest(root) {
-            &["nextest", "run", "-p", "smrp", "--features", "jwt", "--test", "jwt"]
-        } else {
-            &["test", "-p", "smrp", "--features", "jwt", "--test", "jwt"]
-        };
-        run::cargo(root, args).outcome()
-    }));
+    // What no other step builds: the other backend of streams, and tokens.
+    steps.push(feature_test("libdeflate", &["-p", "wrp-ssp", "--features", "libdeflate"]));
+    steps.push(feature_test("jwt", &["-p", "smrp", "--features", "jwt", "--test", "jwt"]));
     steps.push(step("conformance", conformance::gate));
     steps.push(step("dissector", dissector::gate));
     for name in interop::programs() {

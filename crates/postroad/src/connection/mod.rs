@@ -1,5 +1,6 @@
 //! One end of a connection: send, request, receive, close. Which protocol is below is decided here and nowhere else.
 
+mod bodies;
 pub(crate) mod framed;
 pub(crate) mod linked;
 pub(crate) mod mailslot;

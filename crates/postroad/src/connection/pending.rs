@@ -1,11 +1,12 @@
 //! Requests that wait for their reply.
 
 use crate::body::Content;
-use crate::{Error, Message};
+use crate::{Error, ErrorKind, Message};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::oneshot;
+use std::time::Duration;
+use tokio::sync::{Semaphore, oneshot};
 
 /// What came for a request.
 #[derive(Debug)]
@@ -91,4 +92,15 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.pending.waiting().answers.remove(&self.id);
     }
+}
+
+/// Why no reply came from `peer` in time: too many requests were under way, or the peer said nothing.
+pub(super) fn no_reply(peer: &str, timeout: Duration, places: &Semaphore, max: usize) -> Error {
+    let what = format!("no reply from {peer}");
+    if places.available_permits() == 0 {
+        let why = format!("limit requests_in_flight_max reached: {max} requests were under way for {timeout:?}");
+        return Error::new(ErrorKind::Timeout, what, why).with_remedy("send fewer at a time, or raise the limit");
+    }
+    Error::new(ErrorKind::Timeout, what, format!("none came within {timeout:?}"))
+        .with_remedy("see whether the peer answers requests, or give it more time")
 }

@@ -10,7 +10,7 @@ pub(crate) use stream::Stream;
 pub(crate) use writer::Writer;
 
 use super::pending::Place;
-use super::{Connection, Incoming, Kind, Statistics};
+use super::{Connection, Incoming, Kind, Statistics, pending};
 use crate::body::{Body, BodyWriter, Content};
 use crate::convention::{Form, Tag};
 use crate::request::{Reply, Request, RequestWriter};
@@ -167,20 +167,14 @@ impl Framed {
 
     /// Why no reply came in time, as far as this end can tell.
     pub(crate) fn no_reply(&self, timeout: Duration) -> Error {
-        let what = format!("no reply from {}", self.peer());
         let table = &self.0.table;
         if table.is_full() {
+            let what = format!("no reply from {}", self.peer());
             let max = table.limits.incoming_count_max;
             let why = format!("{max} things that came wait to be received, so nothing more was read for {timeout:?}");
             return Error::new(ErrorKind::Timeout, what, why).with_remedy("call `receive` beside `request`");
         }
-        if self.0.requests.available_permits() == 0 {
-            let max = table.limits.requests_in_flight_max;
-            let why = format!("limit requests_in_flight_max reached: {max} requests were under way for {timeout:?}");
-            return Error::new(ErrorKind::Timeout, what, why).with_remedy("send fewer at a time, or raise the limit");
-        }
-        Error::new(ErrorKind::Timeout, what, format!("none came within {timeout:?}"))
-            .with_remedy("see whether the peer answers requests, or give it more time")
+        pending::no_reply(self.peer(), timeout, &self.0.requests, table.limits.requests_in_flight_max)
     }
 
     pub(super) async fn receive(&self) -> Result<Option<Incoming>, Error> {

@@ -9,7 +9,8 @@ mod stream;
 pub(crate) use open::{accept, connect};
 pub(crate) use stream::{Stream, Writer};
 
-use super::pending::Place;
+use super::bodies::Bodies;
+use super::pending::{self, Place};
 use super::{Connection, Incoming, Kind, Statistics};
 use crate::body::{Body, BodyWriter, Content};
 use crate::request::{Reply, Request, RequestWriter};
@@ -19,9 +20,9 @@ use bytes::Bytes;
 use message::TRAILER_LEN_MAX;
 use router::{Raw, Table};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use wrp::MessageType;
 use wrp::link::SendError;
@@ -65,38 +66,6 @@ struct Inner {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// Bodies of this end that are open.
-#[derive(Debug, Default)]
-struct Bodies {
-    count: AtomicUsize,
-    none: Notify,
-}
-
-/// One of them.
-#[derive(Debug)]
-struct OpenBody(Arc<Bodies>);
-
-impl Drop for OpenBody {
-    fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.none.notify_waiters();
-        }
-    }
-}
-
-impl Bodies {
-    async fn wait_for_none(&self) {
-        loop {
-            let mut none = core::pin::pin!(self.none.notified());
-            none.as_mut().enable();
-            if self.count.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            none.await;
-        }
-    }
-}
-
 impl Linked {
     pub(super) fn url(&self) -> &Url {
         &self.0.url
@@ -125,11 +94,6 @@ impl Linked {
             refused_count: table.refused_count.load(Ordering::Relaxed),
             requests_in_flight_count: table.pending.waiting_count(),
         }
-    }
-
-    fn count_body(&self) -> OpenBody {
-        self.0.bodies.count.fetch_add(1, Ordering::AcqRel);
-        OpenBody(Arc::clone(&self.0.bodies))
     }
 
     /// A message of this end to the other one.
@@ -212,14 +176,7 @@ impl Linked {
 
     /// Why no reply came in time, as far as this end can tell.
     pub(crate) fn no_reply(&self, timeout: Duration) -> Error {
-        let what = format!("no reply from {}", self.peer());
-        if self.0.requests.available_permits() == 0 {
-            let max = self.0.table.limits.requests_in_flight_max;
-            let why = format!("limit requests_in_flight_max reached: {max} requests were under way for {timeout:?}");
-            return Error::new(ErrorKind::Timeout, what, why).with_remedy("send fewer at a time, or raise the limit");
-        }
-        Error::new(ErrorKind::Timeout, what, format!("none came within {timeout:?}"))
-            .with_remedy("see whether the peer answers requests, or give it more time")
+        pending::no_reply(self.peer(), timeout, &self.0.requests, self.0.table.limits.requests_in_flight_max)
     }
 
     pub(super) async fn open_body(&self, head: Message) -> Result<BodyWriter, Error> {

@@ -2,7 +2,7 @@
 
 use super::road::Road;
 use super::router::{Names, Router, Table};
-use super::{Bodies, Linked, REFUSALS_MAX};
+use super::{Linked, REFUSALS_MAX};
 use crate::carrier;
 use crate::connect::in_time;
 use crate::options::{self, ConnectOptions, ListenOptions, config};
@@ -245,7 +245,7 @@ impl Start {
             requests: Arc::new(Semaphore::new(self.limits.requests_in_flight_max)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             queue: Mutex::new(queue),
-            bodies: Arc::new(Bodies::default()),
+            bodies: Arc::default(),
             driving,
             _place: self.place,
         })))

@@ -1,7 +1,8 @@
 //! Bodies: streams of the Simple Streaming Protocol.
 
+use super::Linked;
 use super::message::{self, TRAILER_LEN_MAX};
-use super::{Linked, OpenBody};
+use crate::connection::bodies::OpenBody;
 use crate::{Error, ErrorKind, Message};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
@@ -67,7 +68,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(super) fn new(connection: &Linked, segmenter: Segmenter) -> Self {
-        let open = Some(connection.count_body());
+        let open = Some(connection.0.bodies.open());
         Self { connection: connection.clone(), segmenter, packet: None, open }
     }
 

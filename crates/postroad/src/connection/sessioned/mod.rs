@@ -8,7 +8,8 @@ mod stream;
 pub(crate) use open::{Accepting, accept, acceptor, connect};
 pub(crate) use stream::{Stream, Writer};
 
-use super::{Connection, Incoming, Kind, Statistics};
+use super::bodies::Bodies;
+use super::{Connection, Incoming, Kind, Statistics, pending};
 use crate::body::{Body, BodyWriter, Content};
 use crate::request::{Reply, Request, RequestWriter};
 use crate::url::{Address, Url};
@@ -44,7 +45,7 @@ struct Inner {
     requests: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     refused: Arc<AtomicU64>,
-    bodies: Arc<stream::Bodies>,
+    bodies: Arc<Bodies>,
     router: AbortHandle,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -203,14 +204,7 @@ impl Sessioned {
 
     /// Why no reply came in time, as far as this end can tell.
     pub(crate) fn no_reply(&self, timeout: Duration) -> Error {
-        let what = format!("no reply from {}", self.peer());
-        if self.0.requests.available_permits() == 0 {
-            let max = self.0.limits.requests_in_flight_max;
-            let why = format!("limit requests_in_flight_max reached: {max} requests were under way for {timeout:?}");
-            return Error::new(ErrorKind::Timeout, what, why).with_remedy("send fewer at a time, or raise the limit");
-        }
-        Error::new(ErrorKind::Timeout, what, format!("none came within {timeout:?}"))
-            .with_remedy("see whether the peer answers requests, or give it more time")
+        pending::no_reply(self.peer(), timeout, &self.0.requests, self.0.limits.requests_in_flight_max)
     }
 
     pub(super) async fn request_streaming(&self, message: Message) -> Result<Reply, Error> {
@@ -282,7 +276,6 @@ impl Sessioned {
     }
 
     pub(super) async fn flush(&self) -> Result<(), Error> {
-        self.0.bodies.flushed().await;
         match self.0.sender.lock().await.as_mut() {
             Some(sender) => sender.flushed().await.map_err(|error| self.send_error(WHAT, error)),
             None => Ok(()),

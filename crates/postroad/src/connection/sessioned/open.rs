@@ -1,6 +1,6 @@
 //! From URLs to sessions, at both ends.
 
-use super::{Sessioned, router, stream};
+use super::{Sessioned, router};
 use crate::carrier;
 use crate::connect::in_time;
 use crate::options::{self, ConnectOptions, ListenOptions, config};
@@ -36,8 +36,9 @@ fn carrier_of(url: &Url) -> Result<(Security, bool), Error> {
     Ok((security, is_local))
 }
 
-fn settings(url: &Url, limits: &Limits) -> Config {
-    let (security, is_local) = carrier_of(url).unwrap_or((Security::Plaintext, false));
+/// How an end of the session of `url` behaves.
+fn settings(url: &Url, limits: &Limits) -> Result<Config, Error> {
+    let (security, is_local) = carrier_of(url)?;
     let mut config = Config::new(security, is_local);
     config.settings.max_message = (limits.message_len_max as u64).clamp(1, 1 << 32);
     config.settings.max_streams_bidi = 1_024;
@@ -51,12 +52,12 @@ fn settings(url: &Url, limits: &Limits) -> Config {
     if url.options().reconnect == Some(false) {
         config.settings.resumable_ms = 0;
     }
-    config
+    Ok(config)
 }
 
 /// The carrier as the session wants it, and who is at its other end.
 //= SMRP-K2
-fn over(carrier: Carrier, config: &Config) -> Result<(smrp::Carrier, Option<String>), Error> {
+fn over(carrier: Carrier, (security, is_local): (Security, bool)) -> Result<(smrp::Carrier, Option<String>), Error> {
     if let Carrier::Tls(stream) = &carrier
         && stream.alpn() != Some(carrier::SMRP_ALPN.as_bytes())
     {
@@ -65,33 +66,30 @@ fn over(carrier: Carrier, config: &Config) -> Result<(smrp::Carrier, Option<Stri
             .with_remedy("see what listens there, and that both ends use the same stack"));
     }
     let peer = carrier.peer().map(|peer| peer.to_string());
-    Ok((smrp::Carrier::new(carrier, config.security, config.is_local), peer))
+    Ok((smrp::Carrier::new(carrier, security, is_local), peer))
 }
 
 /// Connects, and keeps the session when its connection is lost.
 pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessioned, Error> {
-    carrier_of(&url)?;
     let limits = options::limits(&url, options.limits);
-    let mut config = settings(&url, &limits);
+    let mut config = settings(&url, &limits)?;
     if let Some(token) = carrier::device::token_of(&url, options).await? {
         config = config.with_credential(Credential::Bearer(token));
     }
     config.check().map_err(|error| options::config(error.to_string(), "see what the URL and the options say"))?;
     let carrier = carrier::open(&url, options).await?;
-    let (carrier, peer) = over(carrier, &config)?;
+    let at = (config.security, config.is_local);
+    let (carrier, peer) = over(carrier, at)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
-    let mut dial = Dial::new(config.clone());
+    let mut dial = Dial::new(config);
     if url.options().reconnect != Some(false) {
         let (url, options) = (url.clone(), options.clone());
         dial = dial.with_redial(move || {
-            let (url, options, config) = (url.clone(), options.clone(), config.clone());
+            let (url, options) = (url.clone(), options.clone());
             // The futures of the handshakes are large; here they are on the heap once.
             Box::pin(async move {
                 let carrier = in_time(&url, &options, carrier::open(&url, &options)).await;
-                carrier
-                    .and_then(|carrier| over(carrier, &config))
-                    .map(|(carrier, _)| carrier)
-                    .map_err(std::io::Error::other)
+                carrier.and_then(|carrier| over(carrier, at)).map(|(carrier, _)| carrier).map_err(std::io::Error::other)
             })
         });
     }
@@ -102,9 +100,8 @@ pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessio
 
 /// What accepts the sessions of a listener, those that come back among them.
 pub(crate) async fn acceptor(url: &Url, options: &ListenOptions) -> Result<Acceptor, Error> {
-    carrier_of(url)?;
     let limits = options::limits(url, options.limits);
-    let acceptor = Acceptor::new(settings(url, &limits));
+    let acceptor = Acceptor::new(settings(url, &limits)?);
     let acceptor = acceptor.map_err(|error| config(error.to_string(), "see what the URL and the options say"))?;
     let tokens = carrier::device::Tokens::of(url, options).await?;
     Ok(match tokens.is_empty() {
@@ -124,12 +121,11 @@ pub(crate) async fn accept(
     options: &ListenOptions,
     place: OwnedSemaphorePermit,
 ) -> Result<Accepting, Error> {
-    let limits = options::limits(&url, options.limits);
-    let config = settings(&url, &limits);
-    let (carrier, peer) = over(carrier, &config)?;
+    let (carrier, peer) = over(carrier, carrier_of(&url)?)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
     match acceptor.accept(carrier).await {
         Ok(Accepted::Session(session)) => {
+            let limits = options::limits(&url, options.limits);
             let request_timeout = options::request_timeout(&url, options.request_timeout);
             Ok(Accepting::Session(start(url, peer, limits, request_timeout, session, Some(place))))
         }
@@ -177,7 +173,7 @@ fn start(
         requests: Arc::new(Semaphore::new(limits.requests_in_flight_max)),
         waiting: Arc::default(),
         refused: Arc::default(),
-        bodies: Arc::new(stream::Bodies::default()),
+        bodies: Arc::default(),
         router,
         _place: place,
     })

@@ -2,59 +2,16 @@
 
 use super::{Sessioned, parts, refused};
 use crate::body::{Body, Content};
+use crate::connection::bodies::OpenBody;
 use crate::request::Reply;
 use crate::{Error, ErrorKind, Message};
 use bytes::{Buf, Bytes, BytesMut};
 use smrp::wire::{Parameters, take_varint};
 use smrp::{Code, IncomingRequest, RecvStream, SendError, SendStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::Notify;
 use wirekit::Reader;
 
 /// Octets taken from a stream at once.
 const CHUNK_LEN: usize = 256 << 10;
-
-/// Bodies of this end that are open.
-#[derive(Debug, Default)]
-pub(super) struct Bodies {
-    count: AtomicUsize,
-    none: Notify,
-}
-
-/// One of them.
-#[derive(Debug)]
-struct OpenBody(Arc<Bodies>);
-
-impl Drop for OpenBody {
-    fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.none.notify_waiters();
-        }
-    }
-}
-
-impl Bodies {
-    fn open(self: &Arc<Self>) -> OpenBody {
-        self.count.fetch_add(1, Ordering::AcqRel);
-        OpenBody(Arc::clone(self))
-    }
-
-    pub(super) async fn wait_for_none(&self) {
-        loop {
-            let mut none = core::pin::pin!(self.none.notified());
-            none.as_mut().enable();
-            if self.count.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            none.await;
-        }
-    }
-
-    /// What was written to bodies goes out without being asked for.
-    #[allow(clippy::unused_async, reason = "as the other kinds have it")]
-    pub(super) async fn flushed(&self) {}
-}
 
 /// Where a reply goes.
 #[derive(Debug)]
