@@ -4,7 +4,7 @@ use super::acceptor::{Authenticate, Registry};
 use super::carrier::{Carrier, Redial};
 use super::messages::{MessageReceiver, MessageSender};
 use super::requests::{IncomingRequest, Reply};
-use super::shared::{Shared, State, read_clock};
+use super::shared::{Shared, read_clock};
 use super::streams::{Bidi, IncomingStream, RecvStream, SendStream};
 use super::task::{Task, relink};
 use crate::config::Config;
@@ -423,11 +423,4 @@ pub(super) fn release_receive(shared: &Shared, id: StreamId) {
     state.machine.release_receive(now, id);
     state.forget_reader(id);
     state.wake_task();
-}
-
-impl State {
-    /// True where the session is over for good.
-    pub(super) fn is_over(&self) -> Option<SessionError> {
-        self.end.clone()
-    }
 }

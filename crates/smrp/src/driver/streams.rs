@@ -90,8 +90,8 @@ pub(super) fn poll_send<T>(
     send: impl FnOnce(&mut SessionMachine, Instant) -> Result<T, SendError>,
 ) -> Poll<Result<T, SendError>> {
     let mut state = shared.lock();
-    if let Some(end) = state.is_over() {
-        return Poll::Ready(Err(SendError::Session(end)));
+    if let Some(end) = &state.end {
+        return Poll::Ready(Err(SendError::Session(end.clone())));
     }
     let now = state.now();
     match send(&mut state.machine, now) {
@@ -117,8 +117,8 @@ pub(super) fn poll_receive<T>(
     let now = state.now();
     match receive(&mut state.machine, now) {
         Err(ReceiveError::Blocked) => {
-            if let Some(end) = state.is_over() {
-                return Poll::Ready(Err(ReceiveError::Session(end)));
+            if let Some(end) = &state.end {
+                return Poll::Ready(Err(ReceiveError::Session(end.clone())));
             }
             state.wait_to_read(id, cx);
             Poll::Pending

@@ -9,6 +9,7 @@ use crate::wire::{Code, Frame, Parameters};
 use crate::{Direction, Kind, Priority, StreamId};
 use bytes::Bytes;
 use core::time::Duration;
+use std::collections::VecDeque;
 use wirekit::Instant;
 
 /// How a stream is to be opened.
@@ -265,8 +266,8 @@ impl SessionMachine {
 
     /// Gives our direction up. Of what was handed in, the first `reliable_len` octets are still delivered.
     pub fn reset(&mut self, now: Instant, id: StreamId, code: Code, reliable_len: u64) {
-        let now = self.at(now);
-        self.reset_half(now, id, code, reliable_len);
+        self.at(now);
+        self.reset_half(id, code, reliable_len);
         self.forget_if_done(id);
     }
 
@@ -358,16 +359,9 @@ impl SessionMachine {
     /// # Errors
     /// [`ReceiveError::Blocked`] where there is none yet; an [`Event::Readable`] comes then.
     pub fn receive_message(&mut self, now: Instant, id: StreamId) -> Result<Option<Bytes>, ReceiveError> {
-        let now = self.at(now);
-        let stream = self.receivable(id)?;
-        let Some(messages) = &mut stream.recv.messages else { return Err(ReceiveError::Kind("no messages")) };
-        let Some(data) = messages.ready.pop_front() else { return self.nothing_left(id).map(|()| None) };
-        messages.taken += 1;
-        if messages.ready.is_empty() && messages.ready.capacity() > 64 {
-            messages.ready = std::collections::VecDeque::new();
-        }
-        self.took(now, id, data.len());
-        Ok(Some(data))
+        let mut one = VecDeque::new();
+        self.receive_messages(now, id, 1, &mut one)?;
+        Ok(one.pop_front())
     }
 
     /// As many messages as are there, up to `len_max` octets and one message more; true where the end is behind them.
@@ -379,7 +373,7 @@ impl SessionMachine {
         now: Instant,
         id: StreamId,
         len_max: usize,
-        into: &mut std::collections::VecDeque<Bytes>,
+        into: &mut VecDeque<Bytes>,
     ) -> Result<bool, ReceiveError> {
         let now = self.at(now);
         let stream = self.receivable(id)?;
@@ -387,17 +381,18 @@ impl SessionMachine {
         if messages.ready.is_empty() {
             return self.nothing_left(id).map(|()| true);
         }
-        let mut len = 0;
+        let (mut len, mut taken) = (0, 0);
         while len < len_max
             && let Some(data) = messages.ready.pop_front()
         {
+            // However short, each is something.
             len += data.len().max(64);
+            taken += data.len();
             messages.taken += 1;
             into.push_back(data);
         }
-        let taken = into.iter().map(Bytes::len).sum();
         if messages.ready.is_empty() && messages.ready.capacity() > 64 {
-            messages.ready = std::collections::VecDeque::new();
+            messages.ready = VecDeque::new();
         }
         self.took(now, id, taken);
         Ok(false)
@@ -451,12 +446,12 @@ impl SessionMachine {
     /// The application lets go of our direction; one that is not at its end is given up.
     //= SMRP-ST16
     pub fn release_send(&mut self, now: Instant, id: StreamId) {
-        let now = self.at(now);
+        self.at(now);
         let Some(stream) = self.table.get_mut(id) else { return };
         stream.send.is_released = true;
         stream.send.wants_room = false;
         if stream.send.state == SendState::Open && self.end.is_none() {
-            self.reset_half(now, id, Code::CANCELLED, 0);
+            self.reset_half(id, Code::CANCELLED, 0);
         }
         self.forget_if_done(id);
     }
@@ -484,7 +479,7 @@ impl SessionMachine {
     //= SMRP-ST15
     pub fn refuse_stream(&mut self, now: Instant, id: StreamId, code: Code) {
         let now = self.at(now);
-        self.reset_half(now, id, code, 0);
+        self.reset_half(id, code, 0);
         self.stop_half(now, id, code);
         self.release_send(now, id);
         self.release_receive(now, id);

@@ -14,9 +14,13 @@ use wirekit::Instant;
 
 /// Frames of data on one stream that may be without octets and without an end.
 //= SMRP-X6
-const EMPTY_COUNT_MAX: u8 = 10;
-/// Of what was read at once, the part from which data is kept by reference.
-const BY_REFERENCE_PART: usize = 4;
+pub(super) const EMPTY_COUNT_MAX: u8 = 10;
+
+/// Whether data is so large a part of what was read at once that it is kept by reference; the rest is copied, so that it does not
+/// hold all of that.
+pub(super) const fn is_large_part(len: usize, run_len: usize) -> bool {
+    len * 4 >= run_len
+}
 
 impl SessionMachine {
     //= SMRP-ST1, SMRP-ST2, SMRP-X11
@@ -125,7 +129,7 @@ impl SessionMachine {
     /// Ends both halves of a stream that the application will not see.
     pub(super) fn refuse(&mut self, now: Instant, id: StreamId, code: Code) {
         self.ledger.charge(Charge::ProvokedReset);
-        self.reset_half(now, id, code, 0);
+        self.reset_half(id, code, 0);
         self.stop_half(now, id, code);
         if let Some(stream) = self.table.get_mut(id) {
             stream.send.is_released = true;
@@ -227,7 +231,7 @@ impl SessionMachine {
             recv.taken += len as u64;
             self.give_back(now, len as u64);
         } else {
-            if len * BY_REFERENCE_PART >= run_len {
+            if is_large_part(len, run_len) {
                 recv.buffer.push(data);
             } else {
                 recv.buffer.push_slice(&data);
@@ -262,7 +266,7 @@ impl SessionMachine {
         self.put_control(&Frame::Stop { stream: id, code });
         self.give_back(now, given_back);
         self.wake_reader(id);
-        self.drop_arriving(now, id);
+        self.drop_arriving(id);
     }
 
     /// The peer's direction ends in good order.
@@ -290,12 +294,12 @@ impl SessionMachine {
     }
 
     /// A request that will never be whole: nobody was told of it, and nobody will be.
-    fn drop_arriving(&mut self, now: Instant, id: StreamId) {
+    fn drop_arriving(&mut self, id: StreamId) {
         let Some(stream) = self.table.get_mut(id) else { return };
         if stream.take_arriving().is_some() {
             stream.send.is_released = true;
             stream.recv.is_released = true;
-            self.reset_half(now, id, Code::CANCELLED, 0);
+            self.reset_half(id, Code::CANCELLED, 0);
             self.forget_if_done(id);
         }
     }
@@ -334,12 +338,12 @@ impl SessionMachine {
         self.credit.incomplete -= incomplete;
         self.give_back(now, given_back);
         self.wake_reader(id);
-        self.drop_arriving(now, id);
+        self.drop_arriving(id);
         self.forget_if_done(id);
     }
 
     //= SMRP-ST12
-    pub(super) fn on_stop(&mut self, now: Instant, id: StreamId, code: Code) {
+    pub(super) fn on_stop(&mut self, id: StreamId, code: Code) {
         self.ledger.charge(Charge::Reset);
         if !self.sends_on(id) {
             return self.fail_rule(Code::STREAM_STATE, number::STOP, "STOP against the direction of its stream");
@@ -353,7 +357,7 @@ impl SessionMachine {
         }
         stream.send.stopped = Some(code);
         if !stream.send.is_done() {
-            self.reset_half(now, id, code, 0);
+            self.reset_half(id, code, 0);
         }
         self.wake_writer(id);
         self.forget_if_done(id);

@@ -20,7 +20,7 @@ pub(crate) enum Stage {
     Deciding,
     /// Of the initiator: REATTACH was sent.
     Reattaching,
-    /// SessionMachine frames flow.
+    /// Session frames flow.
     Established,
     /// CLOSE was written, or the link is lost: nothing is read or written.
     Over,
@@ -49,9 +49,8 @@ pub(crate) struct Link {
     pub(crate) auth_failures: u8,
     /// AUTH was answered, or none is demanded.
     pub(crate) is_authenticated: bool,
-    /// SessionMachine frames came or went on this link.
+    /// Session frames came or went on this link.
     pub(crate) has_session_frames: bool,
-    pub(crate) has_hello: bool,
     /// Of the initiator: a credential was shown, and nobody has said what came of it.
     pub(crate) awaits_auth: bool,
     /// The initiator's HELLO says that REATTACH follows.
@@ -85,7 +84,6 @@ impl Link {
             auth_failures: 0,
             is_authenticated: false,
             has_session_frames: false,
-            has_hello: false,
             awaits_auth: false,
             is_reattaching: false,
             epoch: 0,

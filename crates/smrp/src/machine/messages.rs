@@ -1,15 +1,13 @@
 //! Channels of messages: fragments in, fragments out.
 
 use super::SessionMachine;
+use super::incoming::{EMPTY_COUNT_MAX, is_large_part};
 use super::ledger::Charge;
 use super::stream::{ASSEMBLIES_MAX, Assembly, RecvState};
 use crate::wire::{Code, Msg, number};
 use crate::{Kind, StreamId};
 use bytes::{Bytes, BytesMut};
 use wirekit::Instant;
-
-/// A whole message shares the memory of what was read at once where it is at least this part of it.
-const BY_REFERENCE_PART: usize = 4;
 
 /// Memory that short messages share.
 const ARENA_LEN: usize = 4 << 10;
@@ -51,7 +49,7 @@ impl SessionMachine {
         if len == 0 && !msg.first && !msg.last {
             self.ledger.charge(Charge::Empty);
             recv.empty_count += 1;
-            if recv.empty_count > 10 {
+            if recv.empty_count > EMPTY_COUNT_MAX {
                 self.fail_rule(Code::PROTOCOL_VIOLATION, number::MSG, "too many fragments without octets");
             }
             return;
@@ -159,7 +157,7 @@ fn assemble(
             return Step::TooLarge;
         }
         if msg.last {
-            let by_reference = msg.data.len() * BY_REFERENCE_PART >= run_len;
+            let by_reference = is_large_part(msg.data.len(), run_len);
             return Step::Whole(if by_reference { msg.data } else { copied(&msg.data, arena) });
         }
         if messages.assemblies.len() >= ASSEMBLIES_MAX {

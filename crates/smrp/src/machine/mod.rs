@@ -139,7 +139,7 @@ pub struct SessionMachine {
     table: Table,
     scheduler: Scheduler,
     credit: Credit,
-    /// SessionMachine frames without data that wait.
+    /// Session frames without data that wait.
     control: BytesMut,
     replay: Replay,
     /// Octets of session frames received whole.

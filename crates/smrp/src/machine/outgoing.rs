@@ -2,22 +2,22 @@
 
 use super::link::Stage;
 use super::scheduler::{Outcome, QUANTUM};
-use super::stream::{Beginning, SendMessages, SendState, Stream};
+use super::stream::{ASSEMBLIES_MAX, Beginning, RecvState, SendMessages, SendState, Stream};
 use super::{Phase, SessionMachine, Transmit};
 use crate::wire::{Code, Frame, Open, Parameters, number, put_header, put_varint, varint_len};
-use crate::{Kind, StreamId};
-use bytes::{BufMut, Bytes};
+use crate::{Direction, Kind, Role, StreamId};
+use bytes::{BufMut, Bytes, BytesMut};
 use core::time::Duration;
+use std::collections::VecDeque;
 use wirekit::Instant;
 
 /// The longest header of DATA or MSG behind its type, flags and length: stream, id, ttl.
 const FIELDS_LEN_MAX: u64 = 32;
 
-/// What one turn of a stream came to.
+/// What one turn of a stream wrote.
 struct Wrote {
     len: u64,
     frames: u64,
-    outcome: Outcome,
 }
 
 impl SessionMachine {
@@ -30,8 +30,7 @@ impl SessionMachine {
             self.link.put(&Frame::Ping { ack: true, data });
         }
         if !self.link.out.is_empty() {
-            out.put_chunk(self.link.out.split().freeze());
-            self.link.out = bytes::BytesMut::new();
+            out.put_chunk(core::mem::take(&mut self.link.out).freeze());
         }
         if self.end.is_none() && self.phase == Phase::Linked {
             self.transmit_datagrams(now, out);
@@ -59,7 +58,7 @@ impl SessionMachine {
         match self.link.stage {
             // The initiator's first flight, within the floor.
             //= SMRP-S6
-            Stage::Preface | Stage::Hello => self.role == crate::Role::Initiator && !self.was_established,
+            Stage::Preface | Stage::Hello => self.role == Role::Initiator && !self.was_established,
             Stage::Established => true,
             // A second AUTH of an established link holds nothing up.
             Stage::Deciding => self.link.is_authenticated && self.was_established && self.link.has_session_frames,
@@ -69,11 +68,8 @@ impl SessionMachine {
 
     //= SMRP-O1
     fn transmit_session(&mut self, now: Instant, out: &mut Transmit) {
-        if !self.control.is_empty() {
-            // Whatever stream it speaks of has been opened first.
-            let control = core::mem::take(&mut self.control).freeze();
-            out.put_data(control);
-        }
+        // Whatever stream it speaks of has been opened first.
+        self.transmit_control(out);
         //= SMRP-R4
         let kept_max = self.config.limits.replay_len_max as u64;
         while out.room() > 0 && (!self.replay.keeps() || self.replay.len() + (out.len() as u64) < kept_max) {
@@ -84,11 +80,9 @@ impl SessionMachine {
             }
             let Some(turn) = self.scheduler.turn() else { break };
             let is_shared = self.scheduler.is_shared();
-            let wrote = self.take_turn(now, turn.id, is_shared, out);
-            self.scheduler.end_turn(turn, wrote.outcome);
-            self.credit.sent += wrote.len;
-            self.stats.frames_sent += wrote.frames;
-            if wrote.outcome == Outcome::Done {
+            let outcome = self.take_turn(now, turn.id, is_shared, out);
+            self.scheduler.end_turn(turn, outcome);
+            if outcome == Outcome::Done {
                 if let Some(stream) = self.table.get_mut(turn.id) {
                     stream.send.is_scheduled = false;
                 }
@@ -96,9 +90,12 @@ impl SessionMachine {
             }
         }
         self.open_all(out);
+        self.transmit_control(out);
+    }
+
+    fn transmit_control(&mut self, out: &mut Transmit) {
         if !self.control.is_empty() {
-            let control = core::mem::take(&mut self.control).freeze();
-            out.put_data(control);
+            out.put_data(core::mem::take(&mut self.control).freeze());
         }
     }
 
@@ -108,8 +105,7 @@ impl SessionMachine {
         let mut free: Vec<StreamId> = free.map(|stream| stream.id).collect();
         free.sort_unstable();
         for id in free {
-            let wrote = self.take_turn(now, id, true, out);
-            self.stats.frames_sent += wrote.frames;
+            self.take_turn(now, id, true, out);
         }
     }
 
@@ -122,35 +118,39 @@ impl SessionMachine {
         }
     }
 
-    fn take_turn(&mut self, now: Instant, id: StreamId, is_shared: bool, out: &mut Transmit) -> Wrote {
-        let nothing = Wrote { len: 0, frames: 0, outcome: Outcome::Done };
-        if self.table.get(id).is_none_or(|stream| stream.send.is_done()) {
-            return nothing;
-        }
-        if self.table.get(id).is_some_and(|stream| !stream.is_open) {
-            self.open_before(id, out);
+    fn take_turn(&mut self, now: Instant, id: StreamId, is_shared: bool, out: &mut Transmit) -> Outcome {
+        match self.table.get(id) {
+            Some(stream) if !stream.send.is_done() => {
+                if !stream.is_open {
+                    self.open_before(id, out);
+                }
+            }
+            _ => return Outcome::Done,
         }
         let (max_frame, room) = (self.peer.max_frame - FIELDS_LEN_MAX, self.credit.room());
         //= SMRP-O4
         let most = if is_shared { max_frame.min(QUANTUM as u64) } else { max_frame };
-        let Some(stream) = self.table.get_mut(id) else { return nothing };
+        let Some(stream) = self.table.get_mut(id) else { return Outcome::Done };
         let head_len = stream.opening_metadata().map_or(0, |metadata| metadata.octets().len() as u64);
         let most = most.min(max_frame.saturating_sub(head_len));
-        let is_incremental = stream.priority.is_incremental();
         let is_resetting = matches!(stream.send.state, SendState::Resetting { .. });
-        let mut wrote = if stream.send.messages.is_some() && !is_resetting {
+        let wrote = if stream.send.messages.is_some() && !is_resetting {
             write_messages(stream, now, most, room, out)
         } else {
             write_data(stream, most, room, out)
         };
-        if wrote.outcome != Outcome::Done {
-            wrote.outcome = Outcome::More { is_incremental };
-        }
+        let outcome = match stream.send.is_ready() {
+            true => Outcome::More { is_incremental: stream.priority.is_incremental() },
+            false => Outcome::Done,
+        };
         let has_room = stream.send.queued_len() * 2 <= self.config.limits.send_buffer_len_max;
-        if has_room || stream.send.is_done() {
+        let wakes = has_room || stream.send.is_done();
+        self.credit.sent += wrote.len;
+        self.stats.frames_sent += wrote.frames;
+        if wakes {
             self.wake_writer(id);
         }
-        wrote
+        outcome
     }
 
     /// Writes OPEN for this stream's predecessors, which have nothing to say yet.
@@ -170,12 +170,12 @@ impl SessionMachine {
     /// Writes OPEN without data for the oldest stream that has none; one that was given up before is passed over.
     //= SMRP-ST3
     fn open_first(&mut self, class: usize, out: &mut Transmit) {
-        let Some(id) = self.table.unopened.get_mut(class).and_then(std::collections::VecDeque::pop_front) else {
+        let Some(id) = self.table.unopened.get_mut(class).and_then(VecDeque::pop_front) else {
             return;
         };
         let Some(stream) = self.table.get_mut(id) else { return };
         if !stream.is_open {
-            put_open(stream, false, Bytes::new(), out);
+            put_open(stream, false, 0, out);
             self.stats.frames_sent += 1;
         }
     }
@@ -187,7 +187,7 @@ impl SessionMachine {
                 self.open_first(class, out);
             }
             if let Some(list) = self.table.unopened.get_mut(class).filter(|list| list.capacity() > 64) {
-                *list = std::collections::VecDeque::new();
+                *list = VecDeque::new();
             }
         }
     }
@@ -221,14 +221,14 @@ impl SessionMachine {
 
     /// Ends our sending half with RESET.
     //= SMRP-ST10, SMRP-ST16
-    pub(super) fn reset_half(&mut self, _now: Instant, id: StreamId, code: Code, reliable_len: u64) {
+    pub(super) fn reset_half(&mut self, id: StreamId, code: Code, reliable_len: u64) {
         let Some(stream) = self.table.get_mut(id) else { return };
         if !matches!(stream.send.state, SendState::Open | SendState::Finishing) {
             return;
         }
         let reliable_len = reliable_len.min(stream.send.sent + stream.send.buffer.len() as u64);
         stream.send.drop_queued(reliable_len);
-        if !stream.is_open && reliable_len == 0 && id.direction() == crate::Direction::Uni {
+        if !stream.is_open && reliable_len == 0 && id.direction() == Direction::Uni {
             // The peer has never heard of it, and need not.
             stream.send.state = SendState::Reset(code);
             stream.is_open = true;
@@ -237,7 +237,7 @@ impl SessionMachine {
         }
         if stream.is_open && stream.send.sent >= reliable_len {
             stream.send.state = SendState::Reset(code);
-            let (final_len, reliable_len) = (stream.send.sent, reliable_len.min(stream.send.sent));
+            let final_len = stream.send.sent;
             self.put_control(&Frame::Reset { stream: id, code, final_len, reliable_len });
         } else {
             stream.send.state = SendState::Resetting { code, reliable_len };
@@ -249,10 +249,10 @@ impl SessionMachine {
     //= SMRP-ST12, SMRP-ST16
     pub(super) fn stop_half(&mut self, now: Instant, id: StreamId, code: Code) {
         let Some(stream) = self.table.get_mut(id) else { return };
-        if stream.recv.has_ended || stream.recv.state != super::stream::RecvState::Open {
+        if stream.recv.has_ended || stream.recv.state != RecvState::Open {
             return;
         }
-        stream.recv.state = super::stream::RecvState::Stopped;
+        stream.recv.state = RecvState::Stopped;
         let (given_back, incomplete) = stream.recv.drop_buffered();
         if let (false, SendState::Resetting { code, reliable_len: 0 }) = (stream.is_open, stream.send.state) {
             // Given up in both directions before the peer heard of it.
@@ -283,7 +283,7 @@ impl SessionMachine {
         let mut out = Transmit::new(usize::MAX);
         self.open_before(id, &mut out);
         if let Some(stream) = self.table.get_mut(id).filter(|stream| !stream.is_open) {
-            put_open(stream, false, Bytes::new(), &mut out);
+            put_open(stream, false, 0, &mut out);
             self.stats.frames_sent += 1;
         }
         out.seal();
@@ -318,7 +318,7 @@ fn write_data(stream: &mut Stream, most: u64, room: u64, out: &mut Transmit) -> 
     let mut frames = 0;
     if fin && let Some(trailer) = send.trailer.take() {
         if !stream.is_open {
-            put_open(stream, false, Bytes::new(), out);
+            put_open(stream, false, 0, out);
             frames += 1;
         }
         Frame::Meta { stream: id, is_trailer: true, parameters: *trailer }.encode(out.tail());
@@ -329,7 +329,7 @@ fn write_data(stream: &mut Stream, most: u64, room: u64, out: &mut Transmit) -> 
             put_header(out.tail(), number::DATA, u8::from(fin), varint_len(id.number()) + len);
             put_varint(out.tail(), id.number());
         } else {
-            put_open_head(stream, fin, len, out);
+            put_open(stream, fin, len, out);
         }
         let send = &mut stream.send;
         let mut left = len;
@@ -352,8 +352,7 @@ fn write_data(stream: &mut Stream, most: u64, room: u64, out: &mut Transmit) -> 
         frames += 1;
         send.state = SendState::Reset(code);
     }
-    let outcome = if send.is_ready() { Outcome::More { is_incremental: true } } else { Outcome::Done };
-    Wrote { len: len as u64, frames, outcome }
+    Wrote { len: len as u64, frames }
 }
 
 /// Messages, as many as fit a turn.
@@ -362,11 +361,11 @@ fn write_messages(stream: &mut Stream, now: Instant, most: u64, room: u64, out: 
     let (id, kind) = (stream.id, stream.kind);
     let mut frames = 0;
     if !stream.is_open {
-        put_open(stream, false, Bytes::new(), out);
+        put_open(stream, false, 0, out);
         frames += 1;
     }
     let send = &mut stream.send;
-    let Some(messages) = &mut send.messages else { return Wrote { len: 0, frames, outcome: Outcome::Done } };
+    let Some(messages) = &mut send.messages else { return Wrote { len: 0, frames } };
     let mut may = send.max.saturating_sub(send.sent).min(room);
     let mut len = 0;
     while let Some(front) = messages.queue.front() {
@@ -389,7 +388,7 @@ fn write_messages(stream: &mut Stream, now: Instant, most: u64, room: u64, out: 
     }
     if messages.queue.is_empty() {
         if messages.queue.capacity() > 64 {
-            messages.queue = std::collections::VecDeque::new();
+            messages.queue = VecDeque::new();
         }
         if send.state == SendState::Finishing {
             if let Some(trailer) = send.trailer.take() {
@@ -401,8 +400,7 @@ fn write_messages(stream: &mut Stream, now: Instant, most: u64, room: u64, out: 
             send.state = SendState::Finished;
         }
     }
-    let outcome = if send.is_ready() { Outcome::More { is_incremental: true } } else { Outcome::Done };
-    Wrote { len, frames, outcome }
+    Wrote { len, frames }
 }
 
 /// Gives up the message at the front, and says so.
@@ -440,19 +438,14 @@ fn put_fragment(messages: &mut SendMessages, id: StreamId, kind: Kind, len: usiz
         && let Some(front) = messages.queue.pop_front()
     {
         // The others have their turn before the rest of this one, as far as they have been begun or may be.
-        let at = messages.queue.len().min(super::stream::ASSEMBLIES_MAX / 4);
+        let at = messages.queue.len().min(ASSEMBLIES_MAX / 4);
         messages.queue.insert(at, front);
     }
     out.put_data(piece);
 }
 
-fn put_open(stream: &mut Stream, fin: bool, data: Bytes, out: &mut Transmit) {
-    put_open_head(stream, fin, data.len(), out);
-    out.put_data(data);
-}
-
-/// OPEN up to its data.
-fn put_open_head(stream: &mut Stream, fin: bool, data_len: usize, out: &mut Transmit) {
+/// OPEN up to its data, which the caller writes.
+fn put_open(stream: &mut Stream, fin: bool, data_len: usize, out: &mut Transmit) {
     stream.is_open = true;
     let kind_and_priority = stream.kind.number() << 4 | stream.priority.bits();
     let (metadata, ttl): (Option<Parameters>, Option<Duration>) = match stream.beginning.take().map(|begun| *begun) {
@@ -468,7 +461,7 @@ fn put_open_head(stream: &mut Stream, fin: bool, data_len: usize, out: &mut Tran
         return;
     }
     let open = Open { stream: stream.id, kind_and_priority, credit: None, ttl_ms, metadata, data: Bytes::new(), fin };
-    let mut head = bytes::BytesMut::new();
+    let mut head = BytesMut::new();
     let flags = open.encode_head(&mut head);
     let tail = out.tail();
     put_header(tail, number::OPEN, flags, head.len() + data_len);

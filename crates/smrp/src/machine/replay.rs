@@ -1,4 +1,4 @@
-//! SessionMachine frames that were sent and may have to be sent again.
+//! Session frames that were sent and may have to be sent again.
 
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;

@@ -7,7 +7,7 @@ use super::stream::{RecvState, SendState};
 use super::{Drain, PeerGoing, SessionMachine};
 use crate::access::Access;
 use crate::error::{Fault, SessionError, shown};
-use crate::wire::{Code, Frame, Parameters, ParametersBuilder, number, number_of, parameter};
+use crate::wire::{Code, Frame, Parameters, ParametersBuilder, number, parameter};
 use crate::{Direction, Role, Settings, StreamId};
 use bytes::Bytes;
 use core::time::Duration;
@@ -30,7 +30,6 @@ impl SessionMachine {
             Some(hash) if hash.len() == 32 => return self.fail(Fault::PrefaceHash),
             _ => return self.fail(Fault::Settings(crate::SettingsError::Malformed("preface_hash"))),
         }
-        self.link.has_hello = true;
         self.link.is_reattaching = parameters.get(parameter::REATTACHING).is_some();
         if self.link.is_reattaching && self.role == Role::Initiator {
             return self.fail(Fault::Settings(crate::SettingsError::Malformed("reattaching")));
@@ -351,7 +350,7 @@ impl SessionMachine {
             Frame::Reset { stream, code, final_len, reliable_len } => {
                 self.on_reset(now, stream, code, final_len, reliable_len);
             }
-            Frame::Stop { stream, code } => self.on_stop(now, stream, code),
+            Frame::Stop { stream, code } => self.on_stop(stream, code),
             Frame::Meta { stream, is_trailer, parameters } => self.on_meta(stream, is_trailer, parameters),
             Frame::Priority { stream, priority } => self.on_priority(stream, priority),
             Frame::Blocked { scope, stream, .. } => self.on_blocked(now, scope, stream),
@@ -365,11 +364,5 @@ impl SessionMachine {
                 self.fail_rule(Code::UNSUPPORTED_FRAME, number, "a frame of a service that was not agreed on");
             }
         }
-    }
-
-    /// The status in metadata, where there is one.
-    #[must_use]
-    pub fn status_of(metadata: &Parameters) -> Option<u64> {
-        metadata.get(parameter::STATUS).and_then(|value| number_of(&value))
     }
 }

@@ -143,7 +143,7 @@ impl SessionMachine {
         if let Some(stream) = self.table.get_mut(id) {
             stream.has_deadline = false;
         }
-        self.reset_half(now, id, Code::DEADLINE, 0);
+        self.reset_half(id, Code::DEADLINE, 0);
         self.stop_half(now, id, Code::DEADLINE);
         let Some(stream) = self.table.get_mut(id) else { return };
         if stream.recv.state == RecvState::Stopped {

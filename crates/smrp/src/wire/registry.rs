@@ -128,10 +128,30 @@ pub const EXTENSION: u8 = 0xFF;
 /// The bit of the flags that says: who does not know this must not go on.
 pub const CRITICAL: u8 = 0x80;
 
+/// Where each number stands in the registry, one more than its place; 0 where it does not. Each frame that comes is looked up.
+static PLACES: [u8; 256] = places();
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "at compile time, where a fault is an error"
+)]
+const fn places() -> [u8; 256] {
+    let mut places = [0; 256];
+    let mut at = 0;
+    while at < REGISTRY.len() {
+        places[REGISTRY[at].number as usize] = at as u8 + 1;
+        at += 1;
+    }
+    places
+}
+
 /// The type of this number.
 #[must_use]
+#[inline]
 pub fn frame_type(number: u64) -> Option<&'static FrameType> {
-    REGISTRY.iter().find(|entry| u64::from(entry.number) == number)
+    let place = *PLACES.get(usize::try_from(number).ok()?)?;
+    REGISTRY.get(usize::from(place).checked_sub(1)?)
 }
 
 #[cfg(test)]
@@ -143,6 +163,9 @@ mod tests {
         assert!(REGISTRY.windows(2).all(|pair| pair[0].number < pair[1].number));
         assert_eq!(frame_type(0x10).map(|entry| entry.name), Some("OPEN"));
         assert_eq!(frame_type(0x23), None);
+        assert!(REGISTRY.iter().all(|entry| frame_type(entry.number.into()) == Some(entry)));
+        let numbers = (0..=256).chain([u64::MAX]).filter(|number| frame_type(*number).is_some());
+        assert_eq!(numbers.count(), REGISTRY.len());
         assert!(REGISTRY.iter().all(|entry| entry.flags & 0xC0 == 0));
     }
 }
