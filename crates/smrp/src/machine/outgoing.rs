@@ -272,7 +272,7 @@ impl SessionMachine {
     }
 
     /// Tells the peer of a stream, and one thing more about it.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tokio"))]
     pub(crate) fn open_for_test(&mut self, id: StreamId, frame: &Frame) {
         self.open_now(id);
         self.put_control(frame);

@@ -48,7 +48,7 @@ impl SessionMachine {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tokio"))]
     pub(crate) fn detach_for_test(&mut self) {
         self.phase = Phase::Detached { until: self.now, keep: core::time::Duration::from_secs(1) };
     }

@@ -40,6 +40,25 @@ fn data_is_cut_short_while_others_wait_and_goes_behind_control() {
 }
 
 #[test]
+fn what_is_said_again_takes_as_many_octets_again() {
+    //= SMRP-X12
+    let mut raw = Raw::ready();
+    let secret: Vec<u8> = b"cookie=".repeat(100);
+    let list = ParametersBuilder::new().with(parameter::CONTENT_TYPE, &secret).build();
+    raw.send(&[0, 4].map(|number| open(number, 0, b"", false)));
+    let said = [0, 4].map(|number| {
+        raw.end.session.send_metadata(id(number), list.clone()).unwrap();
+        raw.end.session.write(id(number), &secret).unwrap();
+        raw.end.transmit(raw.now)
+    });
+    for octets in &said {
+        let places = octets.windows(secret.len()).filter(|window| *window == secret).count();
+        assert_eq!(places, 2, "metadata and data as they are");
+    }
+    assert_eq!(said[0].len(), said[1].len(), "nothing is remembered");
+}
+
+#[test]
 fn priority_says_which_stream_goes_first() {
     //= SMRP-O2, SMRP-O7
     let mut raw = Raw::ready();
