@@ -22,7 +22,8 @@ pub use driver::{
 pub use error::{ConfigError, DatagramError, Fault, OpenError, ReceiveError, SendError, SessionError};
 pub use ids::{Direction, INDEX_MAX, Kind, Priority, Role, StreamId, URGENCY_MAX};
 pub use machine::{
-    Adoption, Claim, Event, Grant, Input, Opened, Reason, Reattach, Request, SessionMachine, Stats, Ticket, Transmit,
+    Adoption, Claim, Event, Grant, Input, Messages, Opened, Reason, Reattach, Request, SessionMachine, Stats, Ticket,
+    Transmit,
 };
 pub use settings::{Settings, SettingsError};
 pub use wire::{Code, Security};

@@ -158,7 +158,7 @@ impl Peer for Ours {
                 let (sender, receiver) = client.channel.as_mut().context("a channel")?;
                 let message = small(len);
                 for _ in 0..count {
-                    sender.send(message.clone()).await?;
+                    sender.feed(message.clone()).await?;
                 }
                 sender.send(small(0)).await?;
                 receiver.receive().await?;

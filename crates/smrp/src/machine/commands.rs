@@ -2,14 +2,17 @@
 
 #[cfg(doc)]
 use super::event::Event;
-use super::stream::{Beginning, OutMessage, RecvHalf, RecvState, SendHalf, SendState, Stream};
+use super::joined::Messages;
+#[cfg(feature = "tokio")]
+use super::outbox::Run;
+use super::outbox::{OutMessage, SHORT_LEN_MAX};
+use super::stream::{Beginning, RecvHalf, RecvMessages, RecvState, SendHalf, SendState, Stream};
 use super::{OutDatagram, SessionMachine};
 use crate::error::{DatagramError, OpenError, ReceiveError, SendError};
 use crate::wire::{Code, Frame, Parameters};
 use crate::{Direction, Kind, Priority, StreamId};
 use bytes::Bytes;
 use core::time::Duration;
-use std::collections::VecDeque;
 use wirekit::Instant;
 
 /// How a stream is to be opened.
@@ -189,6 +192,18 @@ impl SessionMachine {
         data: Bytes,
         ttl: Option<Duration>,
     ) -> Result<(), SendError> {
+        self.queue_message(now, id, data, ttl, false)
+    }
+
+    /// The same; where `is_last`, however full the channel is.
+    pub(crate) fn queue_message(
+        &mut self,
+        now: Instant,
+        id: StreamId,
+        data: Bytes,
+        ttl: Option<Duration>,
+        is_last: bool,
+    ) -> Result<(), SendError> {
         let now = self.at(now);
         let (queue_max, max) = (self.config.limits.send_buffer_len_max, self.peer.max_message);
         let stream = self.sendable(id, false)?;
@@ -196,15 +211,38 @@ impl SessionMachine {
         if data.len() as u64 > max {
             return Err(SendError::TooLarge { len: data.len(), max });
         }
-        // Each costs something, however short it is.
-        if messages.queued_len + messages.queue.len() * 32 >= queue_max {
+        if messages.outbox.cost() >= queue_max && !is_last {
             stream.send.wants_room = true;
             return Err(SendError::Blocked);
         }
-        messages.queued_len += data.len();
-        let out = OutMessage { id: messages.next_id, data, is_begun: false, expires_at: ttl.map(|ttl| now + ttl) };
+        if data.len() <= SHORT_LEN_MAX && ttl.is_none() {
+            messages.outbox.push_short(id, messages.next_id, &data);
+        } else {
+            let expires_at = ttl.map(|ttl| now + ttl);
+            messages.outbox.push(OutMessage { id: messages.next_id, data, is_begun: false, expires_at });
+        }
         messages.next_id += 1;
-        messages.queue.push_back(out);
+        self.schedule(id);
+        Ok(())
+    }
+
+    /// Hands in messages that are frames already; `run` is empty then. Where `is_last`, however full the channel is.
+    ///
+    /// # Errors
+    /// As [`send_message`](Self::send_message); all of them stay in `run`.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn send_run(&mut self, id: StreamId, run: &mut Run, is_last: bool) -> Result<(), SendError> {
+        let (queue_max, max) = (self.config.limits.send_buffer_len_max, self.peer.max_message);
+        let stream = self.sendable(id, false)?;
+        let Some(messages) = &mut stream.send.messages else { return Err(SendError::Kind("no messages")) };
+        if run.longest() as u64 > max {
+            return Err(SendError::TooLarge { len: run.longest(), max });
+        }
+        if messages.outbox.cost() >= queue_max && !is_last {
+            stream.send.wants_room = true;
+            return Err(SendError::Blocked);
+        }
+        messages.next_id += messages.outbox.push_run(messages.next_id, run);
         self.schedule(id);
         Ok(())
     }
@@ -212,7 +250,7 @@ impl SessionMachine {
     /// Whether everything that was handed in has gone to the carrier; otherwise an [`Event::Writable`] comes when it may have.
     pub fn is_flushed(&mut self, id: StreamId) -> bool {
         let Some(stream) = self.table.get_mut(id) else { return true };
-        let is_flushed = stream.send.queued_len() == 0 && !matches!(stream.send.state, SendState::Finishing);
+        let is_flushed = !stream.send.has_queued() && !matches!(stream.send.state, SendState::Finishing);
         stream.send.wants_room |= !is_flushed;
         is_flushed
     }
@@ -359,12 +397,19 @@ impl SessionMachine {
     /// # Errors
     /// [`ReceiveError::Blocked`] where there is none yet; an [`Event::Readable`] comes then.
     pub fn receive_message(&mut self, now: Instant, id: StreamId) -> Result<Option<Bytes>, ReceiveError> {
-        let mut one = VecDeque::new();
-        self.receive_messages(now, id, 1, &mut one)?;
-        Ok(one.pop_front())
+        let now = self.at(now);
+        let Some(message) = self.messages_of(id)?.and_then(|messages| {
+            let message = messages.ready.pop()?;
+            messages.taken += 1;
+            Some(message)
+        }) else {
+            return Ok(None);
+        };
+        self.took(now, id, message.len());
+        Ok(Some(message))
     }
 
-    /// As many messages as are there, up to `len_max` octets and one message more; true where the end is behind them.
+    /// As many messages as are there, up to `len_max` octets and 4 KiB or one message more. True at the end, where there are none.
     ///
     /// # Errors
     /// As [`receive_message`](Self::receive_message), where there is none.
@@ -373,29 +418,23 @@ impl SessionMachine {
         now: Instant,
         id: StreamId,
         len_max: usize,
-        into: &mut VecDeque<Bytes>,
+        into: &mut Messages,
     ) -> Result<bool, ReceiveError> {
         let now = self.at(now);
-        let stream = self.receivable(id)?;
-        let Some(messages) = &mut stream.recv.messages else { return Err(ReceiveError::Kind("no messages")) };
-        if messages.ready.is_empty() {
-            return self.nothing_left(id).map(|()| true);
-        }
-        let (mut len, mut taken) = (0, 0);
-        while len < len_max
-            && let Some(data) = messages.ready.pop_front()
-        {
-            // However short, each is something.
-            len += data.len().max(64);
-            taken += data.len();
-            messages.taken += 1;
-            into.push_back(data);
-        }
-        if messages.ready.is_empty() && messages.ready.capacity() > 64 {
-            messages.ready = VecDeque::new();
-        }
-        self.took(now, id, taken);
+        let Some(messages) = self.messages_of(id)? else { return Ok(true) };
+        let (count, octets) = messages.ready.move_to(into, len_max);
+        messages.taken += count;
+        self.took(now, id, usize::try_from(octets).unwrap_or(usize::MAX));
         Ok(false)
+    }
+
+    /// What came on a channel, where there is something to take; `None` at its end.
+    fn messages_of(&mut self, id: StreamId) -> Result<Option<&mut RecvMessages>, ReceiveError> {
+        let Some(messages) = &self.receivable(id)?.recv.messages else { return Err(ReceiveError::Kind("no messages")) };
+        if messages.ready.is_empty() {
+            return self.nothing_left(id).map(|()| None);
+        }
+        Ok(self.table.get_mut(id).and_then(|stream| stream.recv.messages.as_deref_mut()))
     }
 
     /// A request or a reply, whole.

@@ -5,9 +5,11 @@ mod commands;
 mod event;
 mod flow;
 mod incoming;
+mod joined;
 mod ledger;
 mod link;
 mod messages;
+mod outbox;
 mod outgoing;
 mod reading;
 mod replay;
@@ -23,6 +25,9 @@ mod transmit;
 
 pub use commands::Request;
 pub use event::{Claim, Event, Grant, Opened, Reattach, Ticket};
+pub use joined::Messages;
+#[cfg(feature = "tokio")]
+pub(crate) use outbox::{Run, SHORT_LEN_MAX};
 pub use resume::Adoption;
 pub use timers::Reason;
 pub use transmit::Transmit;
@@ -160,8 +165,6 @@ pub struct SessionMachine {
     now: Instant,
     rtt: Option<Duration>,
     stats: Stats,
-    /// Of what was read last: where short messages are copied to.
-    arena: BytesMut,
 }
 
 #[derive(Debug, Default)]
@@ -218,7 +221,6 @@ impl SessionMachine {
             now,
             rtt: None,
             stats: Stats::default(),
-            arena: BytesMut::new(),
             config,
         };
         if role == Role::Initiator {

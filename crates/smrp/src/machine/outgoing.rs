@@ -1,11 +1,12 @@
 //! What goes out, and in which order.
 
 use super::link::Stage;
+use super::outbox::write_messages;
 use super::scheduler::{Outcome, QUANTUM};
-use super::stream::{ASSEMBLIES_MAX, Beginning, RecvState, SendMessages, SendState, Stream};
+use super::stream::{Beginning, RecvState, SendState, Stream};
 use super::{Phase, SessionMachine, Transmit};
 use crate::wire::{Code, Frame, Open, Parameters, number, put_header, put_varint, varint_len};
-use crate::{Direction, Kind, Role, StreamId};
+use crate::{Direction, Role, StreamId};
 use bytes::{BufMut, Bytes, BytesMut};
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -15,9 +16,10 @@ use wirekit::Instant;
 const FIELDS_LEN_MAX: u64 = 32;
 
 /// What one turn of a stream wrote.
-struct Wrote {
-    len: u64,
-    frames: u64,
+#[derive(Debug, Default)]
+pub(super) struct Wrote {
+    pub(super) len: u64,
+    pub(super) frames: u64,
 }
 
 impl SessionMachine {
@@ -139,7 +141,7 @@ impl SessionMachine {
         } else {
             write_data(stream, most, room, out)
         };
-        let outcome = match stream.send.is_ready() {
+        let outcome = match stream.send.is_ready(id) {
             true => Outcome::More { is_incremental: stream.priority.is_incremental() },
             false => Outcome::Done,
         };
@@ -213,7 +215,7 @@ impl SessionMachine {
     /// Puts a stream that has something to send in line.
     pub(super) fn schedule(&mut self, id: StreamId) {
         let Some(stream) = self.table.get_mut(id) else { return };
-        if !stream.send.is_scheduled && stream.send.is_ready() {
+        if !stream.send.is_scheduled && stream.send.is_ready(stream.id) {
             stream.send.is_scheduled = true;
             self.scheduler.push(id, stream.priority);
         }
@@ -294,7 +296,7 @@ impl SessionMachine {
 fn goes_without_credit(stream: &Stream) -> bool {
     let send = &stream.send;
     match &send.messages {
-        Some(messages) => messages.queue.front().is_none_or(|front| front.data.is_empty()),
+        Some(messages) => messages.outbox.front(stream.id).is_none_or(|(len, _)| len == 0),
         None => send.buffer.is_empty(),
     }
 }
@@ -355,97 +357,8 @@ fn write_data(stream: &mut Stream, most: u64, room: u64, out: &mut Transmit) -> 
     Wrote { len: len as u64, frames }
 }
 
-/// Messages, as many as fit a turn.
-//= SMRP-M1, SMRP-M5, SMRP-O5, SMRP-O6
-fn write_messages(stream: &mut Stream, now: Instant, most: u64, room: u64, out: &mut Transmit) -> Wrote {
-    let (id, kind) = (stream.id, stream.kind);
-    let mut frames = 0;
-    if !stream.is_open {
-        put_open(stream, false, 0, out);
-        frames += 1;
-    }
-    let send = &mut stream.send;
-    let Some(messages) = &mut send.messages else { return Wrote { len: 0, frames } };
-    let mut may = send.max.saturating_sub(send.sent).min(room);
-    let mut len = 0;
-    while let Some(front) = messages.queue.front() {
-        if front.expires_at.is_some_and(|at| at <= now) {
-            skip_front(messages, id, out);
-            frames += 1;
-            continue;
-        }
-        let piece_len = (front.data.len() as u64).min(may).min(most);
-        let is_blocked =
-            (!front.is_begun && messages.begun >= messages.max) || (piece_len == 0 && !front.data.is_empty());
-        if is_blocked || (len > 0 && len + piece_len > most) {
-            break;
-        }
-        put_fragment(messages, id, kind, usize::try_from(piece_len).unwrap_or(usize::MAX), now, out);
-        frames += 1;
-        send.sent += piece_len;
-        may -= piece_len;
-        len += piece_len;
-    }
-    if messages.queue.is_empty() {
-        if messages.queue.capacity() > 64 {
-            messages.queue = VecDeque::new();
-        }
-        if send.state == SendState::Finishing {
-            if let Some(trailer) = send.trailer.take() {
-                Frame::Meta { stream: id, is_trailer: true, parameters: *trailer }.encode(out.tail());
-                frames += 1;
-            }
-            Frame::Data { stream: id, offset: None, fin: true, data: Bytes::new() }.encode(out.tail());
-            frames += 1;
-            send.state = SendState::Finished;
-        }
-    }
-    Wrote { len, frames }
-}
-
-/// Gives up the message at the front, and says so.
-//= SMRP-M4
-fn skip_front(messages: &mut SendMessages, id: StreamId, out: &mut Transmit) {
-    let Some(front) = messages.queue.pop_front() else { return };
-    messages.queued_len -= front.data.len();
-    messages.expired += 1;
-    Frame::MsgSkip { stream: id, first: front.id, count: 1 }.encode(out.tail());
-}
-
-fn put_fragment(messages: &mut SendMessages, id: StreamId, kind: Kind, len: usize, now: Instant, out: &mut Transmit) {
-    let Some(front) = messages.queue.front_mut() else { return };
-    let first = !front.is_begun;
-    let last = len == front.data.len();
-    let ttl_ms = front.expires_at.filter(|_| first).map(|at| left_ms(at, now));
-    // Messages are begun in the order of their ids, so the id is implied but for the rest of those that overtake each other.
-    let number = (kind == Kind::UnorderedMessages && !first).then_some(front.id);
-    let flags =
-        u8::from(first) | u8::from(last) << 1 | u8::from(ttl_ms.is_some()) << 3 | u8::from(number.is_some()) << 4;
-    let fields = [number, ttl_ms].into_iter().flatten();
-    let fields_len: usize = fields.clone().map(varint_len).sum::<usize>() + varint_len(id.number());
-    let tail = out.tail();
-    put_header(tail, number::MSG, flags, fields_len + len);
-    put_varint(tail, id.number());
-    fields.for_each(|field| put_varint(tail, field));
-    let piece = front.data.split_to(len);
-    front.is_begun = true;
-    let is_whole = front.data.is_empty();
-    messages.queued_len -= len;
-    messages.begun += u64::from(first);
-    if is_whole {
-        messages.queue.pop_front();
-    } else if kind == Kind::UnorderedMessages
-        && let Some(front) = messages.queue.pop_front()
-    {
-        // The others have their turn before the rest of this one, as far as they have been begun or may be.
-        let at = messages.queue.len().min(ASSEMBLIES_MAX / 4);
-        messages.queue.insert(at, front);
-    }
-    out.put_data(piece);
-}
-
 /// OPEN up to its data, which the caller writes.
-fn put_open(stream: &mut Stream, fin: bool, data_len: usize, out: &mut Transmit) {
+pub(super) fn put_open(stream: &mut Stream, fin: bool, data_len: usize, out: &mut Transmit) {
     stream.is_open = true;
     let kind_and_priority = stream.kind.number() << 4 | stream.priority.bits();
     let (metadata, ttl): (Option<Parameters>, Option<Duration>) = match stream.beginning.take().map(|begun| *begun) {

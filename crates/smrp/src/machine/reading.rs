@@ -70,6 +70,11 @@ impl SessionMachine {
     fn take_run(&mut self, now: Instant, run: &Bytes) {
         let mut at = 0;
         while let Some(rest) = run.get(at..) {
+            let short = if rest.first() == Some(&number::MSG) { self.take_whole_messages(run, at) } else { 0 };
+            if short > 0 {
+                at += short;
+                continue;
+            }
             let Ok(Some(header)) = Header::decode(rest) else { break };
             let len = header.len + header.body_len;
             match Frame::decode(header, run, at, true) {
@@ -82,7 +87,6 @@ impl SessionMachine {
             at += len;
         }
         self.stats.received_len += run.len() as u64;
-        self.arena = BytesMut::new();
     }
 
     fn take_frame(&mut self, now: Instant, frame: Frame, header: Header, len: usize, run_len: usize) {

@@ -2,11 +2,12 @@
 
 use super::buffer::Buffer;
 use super::event::Opened;
+use super::joined::Messages;
+use super::outbox::Outbox;
 use crate::wire::{Code, Parameters};
 use crate::{Kind, Priority, StreamId};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use core::time::Duration;
-use std::collections::VecDeque;
 use wirekit::Instant;
 
 /// Messages of an unordered channel that are under way at once.
@@ -79,8 +80,7 @@ pub(crate) struct SendHalf {
 
 #[derive(Debug, Default)]
 pub(crate) struct SendMessages {
-    pub(crate) queue: VecDeque<OutMessage>,
-    pub(crate) queued_len: usize,
+    pub(crate) outbox: Outbox,
     pub(crate) next_id: u64,
     /// Messages begun.
     pub(crate) begun: u64,
@@ -88,14 +88,6 @@ pub(crate) struct SendMessages {
     pub(crate) max: u64,
     /// Messages whose time passed before they were sent whole.
     pub(crate) expired: u64,
-}
-
-#[derive(Debug)]
-pub(crate) struct OutMessage {
-    pub(crate) id: u64,
-    pub(crate) data: Bytes,
-    pub(crate) is_begun: bool,
-    pub(crate) expires_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +135,7 @@ pub(crate) struct RecvHalf {
 
 #[derive(Debug, Default)]
 pub(crate) struct RecvMessages {
-    pub(crate) ready: VecDeque<Bytes>,
+    pub(crate) ready: Messages,
     pub(crate) assemblies: Vec<Assembly>,
     /// The lowest id that was not begun or skipped.
     pub(crate) next_id: u64,
@@ -186,19 +178,23 @@ impl SendHalf {
 
     /// Octets that wait.
     pub(crate) fn queued_len(&self) -> usize {
-        self.messages.as_ref().map_or(self.buffer.len(), |messages| messages.queued_len)
+        self.messages.as_ref().map_or(self.buffer.len(), |messages| messages.outbox.len())
+    }
+
+    /// Whether anything waits, be it a message without octets.
+    pub(crate) fn has_queued(&self) -> bool {
+        self.messages.as_ref().map_or(!self.buffer.is_empty(), |messages| !messages.outbox.is_empty())
     }
 
     /// Whether it has something that it may send as far as the stream alone is asked.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self, id: StreamId) -> bool {
         let room = self.max > self.sent;
         match self.state {
             SendState::None | SendState::Finished | SendState::Reset(_) => false,
             SendState::Resetting { reliable_len, .. } => self.sent >= reliable_len || room,
             SendState::Open | SendState::Finishing => match &self.messages {
-                Some(messages) => match messages.queue.front() {
-                    Some(front) if front.is_begun => room || front.data.is_empty(),
-                    Some(front) => messages.begun < messages.max && (room || front.data.is_empty()),
+                Some(messages) => match messages.outbox.front(id) {
+                    Some((len, is_begun)) => (is_begun || messages.begun < messages.max) && (room || len == 0),
                     None => self.state == SendState::Finishing,
                 },
                 None if self.buffer.is_empty() => self.state == SendState::Finishing,
@@ -213,8 +209,7 @@ impl SendHalf {
         self.buffer.truncate(keep);
         self.trailer = None;
         if let Some(messages) = &mut self.messages {
-            messages.queue = VecDeque::new();
-            messages.queued_len = 0;
+            messages.outbox.clear();
         }
     }
 }
@@ -254,7 +249,7 @@ impl RecvHalf {
         let incomplete = core::mem::take(&mut self.incomplete);
         self.buffer.clear();
         if let Some(messages) = &mut self.messages {
-            messages.ready = VecDeque::new();
+            messages.ready = Messages::default();
             messages.assemblies = Vec::new();
         }
         let given_back = self.received - self.taken;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config::new(Security::Plaintext, true)
 }
 
@@ -21,7 +21,7 @@ fn carrier(io: impl smrp::Octets + 'static) -> Carrier {
     Carrier::new(io, Security::Plaintext, true)
 }
 
-async fn pair_with(config: Config) -> (Session, Session) {
+pub(crate) async fn pair_with(config: Config) -> (Session, Session) {
     let (a, b) = tokio::io::duplex(64 << 10);
     let acceptor = Acceptor::new(config.clone()).unwrap();
     let dial = Dial::new(config);
@@ -30,11 +30,11 @@ async fn pair_with(config: Config) -> (Session, Session) {
     (a.unwrap(), b)
 }
 
-async fn pair() -> (Session, Session) {
+pub(crate) async fn pair() -> (Session, Session) {
     pair_with(config()).await
 }
 
-fn named(name: &str) -> Request {
+pub(crate) fn named(name: &str) -> Request {
     Request::default().with_metadata(ParametersBuilder::new().with(parameter::NAME, name.as_bytes()).build())
 }
 

@@ -12,6 +12,7 @@ mod auth;
 mod driver;
 mod hostile;
 mod laws;
+mod messages;
 mod order;
 mod pair;
 mod raw;
