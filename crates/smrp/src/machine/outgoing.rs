@@ -41,13 +41,13 @@ impl SessionMachine {
                 for chunk in core::mem::take(&mut self.link.again) {
                     out.put_chunk(chunk);
                 }
-                let fresh = out.seal();
+                let (fresh, fresh_at) = (out.seal(), out.len());
                 self.transmit_session(now, out);
                 let count = out.seal();
                 if count > first {
                     self.link.has_session_frames = true;
                 }
-                out.since(fresh).for_each(|chunk| self.replay.sent(chunk));
+                self.replay.sent(out.len() - fresh_at, out.since(fresh));
             }
         }
         out.seal();

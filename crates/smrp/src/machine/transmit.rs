@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 /// Data from this length on goes by reference.
 const BY_REFERENCE_MIN: usize = 2_048;
+/// Memory for small frames: at first for a few, then for many.
+const FIRST_CAPACITY: usize = 960;
 const TAIL_CAPACITY: usize = 16 << 10;
 
 /// The driver's buffer: pieces in the order in which they go out.
@@ -79,7 +81,8 @@ impl Transmit {
     /// Where small frames are written.
     pub(crate) fn tail(&mut self) -> &mut BytesMut {
         if self.tail.capacity() - self.tail.len() < 64 {
-            self.tail.reserve(TAIL_CAPACITY);
+            let is_first = self.len + self.tail.len() == 0;
+            self.tail.reserve(if is_first { FIRST_CAPACITY } else { TAIL_CAPACITY });
         }
         &mut self.tail
     }

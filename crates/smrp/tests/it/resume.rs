@@ -283,3 +283,25 @@ fn a_link_that_is_not_safe_enough_is_left_alone() {
     assert!(!pair.a.session.relink(pair.now, Security::Plaintext, true), "the peer does not resume");
     assert!(pair.a.session.ended().is_none());
 }
+
+#[test]
+fn what_is_kept_for_another_link_holds_little_more_than_its_octets() {
+    //= SMRP-X9, SMRP-R4
+    for (len, count) in [(1, 4_000), (64, 2_000), (900, 200), (2_047, 80), (2_048, 80), (3_000, 60), (5_000, 40)] {
+        let mut pair = Pair::ready(config(), config());
+        let id = pair.a.session.open(pair.now, Kind::Bytes, Direction::Uni, Request::default()).unwrap();
+        pair.pump();
+        let piece = vec![7; len];
+        let heap = testkit::allocations::measure(|| {
+            for _ in 0..count {
+                // Each goes to the carrier by itself; the peer never says that it came.
+                assert_eq!(pair.a.session.write(id, &piece).unwrap(), len);
+                drop(pair.a.transmit(pair.now));
+            }
+        });
+        let kept = i64::try_from(pair.a.session.stats().replay_len).unwrap();
+        assert!(kept >= i64::try_from(len * count).unwrap());
+        let most = kept * 2 + (32 << 10);
+        assert!(heap.bytes_current < most, "{count} pieces of {len}: {} for {kept}", heap.bytes_current);
+    }
+}
