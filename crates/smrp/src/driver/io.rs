@@ -66,20 +66,24 @@ impl Inbox {
     }
 }
 
+/// One write of as many pieces as it takes.
+fn write_many(io: &mut dyn Octets, cx: &mut Context<'_>, out: &Transmit) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let mut count = 0;
+    for (slice, chunk) in slices.iter_mut().zip(out.chunks()) {
+        *slice = IoSlice::new(chunk);
+        count += 1;
+    }
+    Pin::new(io).poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+}
+
 /// Writes what waits, as far as the carrier takes it. Ready once nothing is left.
 pub(super) fn poll_write(io: &mut dyn Octets, cx: &mut Context<'_>, out: &mut Transmit) -> Poll<io::Result<()>> {
     while !out.is_empty() {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(out.chunks()) {
-            *slice = IoSlice::new(chunk);
-            count += 1;
-        }
-        let slices = slices.get(..count).unwrap_or_default();
-        let written = ready!(match slices {
-            [one] => Pin::new(&mut *io).poll_write(cx, one),
-            many => Pin::new(&mut *io).poll_write_vectored(cx, many),
-        })?;
+        let written = match out.only_chunk() {
+            Some(one) => ready!(Pin::new(&mut *io).poll_write(cx, one))?,
+            None => ready!(write_many(io, cx, out))?,
+        };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }

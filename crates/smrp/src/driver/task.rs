@@ -21,6 +21,8 @@ use wirekit::Machine;
 const TRANSMIT_LEN: usize = 128 << 10;
 /// Rounds of reading and writing before other tasks have their turn.
 const ROUNDS_MAX: usize = 16;
+/// Rounds in which the time is read once.
+const ROUNDS_PER_CLOCK: usize = 4;
 /// How long the last octets of a link may take.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Waits between attempts at another link: the first one at once, then doubling.
@@ -105,12 +107,17 @@ impl Task {
 
     /// One link, until something stops it.
     fn poll_link(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
-        for _ in 0..ROUNDS_MAX {
-            let (mut is_busy, wants_octets) = match self.step(cx) {
+        for round in 0..ROUNDS_MAX {
+            let (mut is_busy, wants_octets) = match self.step(cx, round % ROUNDS_PER_CLOCK == 0) {
                 Ok(next) => next,
                 Err(stop) => return Poll::Ready(stop),
             };
-            let Some(io) = &mut self.io else { return self.poll_sleep(cx) };
+            let Some(io) = &mut self.io else {
+                if is_busy {
+                    continue;
+                }
+                return self.poll_sleep(cx);
+            };
             match poll_write(io.as_mut(), cx, &mut self.out) {
                 Poll::Ready(Ok(())) => {
                     self.stalled_since = None;
@@ -151,16 +158,12 @@ impl Task {
     }
 
     /// What can be done without I/O. Says whether there is more to do, and whether octets are wanted.
-    fn step(&mut self, cx: &mut Context<'_>) -> Result<(bool, bool), Stop> {
-        let shared = self.shared.clone();
-        let mut state = shared.lock();
-        let now = state.refresh();
+    fn step(&mut self, cx: &mut Context<'_>, reads_clock: bool) -> Result<(bool, bool), Stop> {
+        let mut state = self.shared.lock();
+        let now = if reads_clock { state.refresh() } else { state.now() };
         state.keep_task(cx);
         if let Some(replacement) = state.replacement.take() {
             return Err(Stop::Replaced(replacement.into()));
-        }
-        if state.machine.poll_timeout().is_some_and(|deadline| deadline.is_due(now)) {
-            state.machine.handle_timeout(now);
         }
         let had_room = self.out.len() < TRANSMIT_LEN;
         let gave = had_room && state.machine.poll_transmit(now, &mut self.out);
@@ -178,11 +181,14 @@ impl Task {
         if self.io.is_none() && state.end.is_some() {
             return Err(Stop::Over);
         }
+        let deadline = state.machine.poll_timeout();
+        let is_due = deadline.is_some_and(|deadline| deadline.is_due(now));
+        if is_due {
+            state.machine.handle_timeout(now);
+        }
         let wants_octets = state.machine.wants_octets();
-        let deadline = state.machine.poll_timeout().map(|deadline| state.at(deadline.at));
-        drop(state);
-        self.deadline = deadline;
-        Ok((gave && self.out.len() >= TRANSMIT_LEN, wants_octets))
+        self.deadline = deadline.map(|deadline| state.at(deadline.at));
+        Ok((is_due || gave && self.out.len() >= TRANSMIT_LEN, wants_octets))
     }
 
     fn arm(&mut self) {

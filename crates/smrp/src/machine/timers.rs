@@ -52,7 +52,7 @@ impl SessionMachine {
                 Deadline::new(drain.final_at, Reason::DrainFinal)
             }
         });
-        let handshake = match self.link.stage {
+        let link = match self.link.stage {
             Stage::Preface => deadline(self.link.opened_at + limits.preface_timeout, Reason::Preface),
             Stage::Hello | Stage::Auth | Stage::Reattaching => {
                 deadline(self.link.opened_at + limits.handshake_timeout, Reason::Handshake)
@@ -60,20 +60,19 @@ impl SessionMachine {
             Stage::Deciding if !self.link.is_authenticated => {
                 deadline(self.link.opened_at + limits.handshake_timeout, Reason::Handshake)
             }
+            Stage::Established => self.idle().map(|idle| {
+                if self.link.ping.is_none() {
+                    Deadline::new(self.link.heard_at + idle / 3, Reason::Ping)
+                } else {
+                    Deadline::new(self.link.heard_at + idle, Reason::Idle)
+                }
+            }),
             _ => None,
-        };
-        let (ping, idle) = match self.idle() {
-            Some(idle) if self.link.stage == Stage::Established => {
-                let ping =
-                    if self.link.ping.is_none() { deadline(self.link.heard_at + idle / 3, Reason::Ping) } else { None };
-                (ping, deadline(self.link.heard_at + idle, Reason::Idle))
-            }
-            _ => (None, None),
         };
         let pause = self.link.paused_until.map(|at| Deadline::new(at, Reason::Pause));
         let expiry = if self.role == Role::Acceptor { self.expires_at } else { None };
         let expiry = expiry.map(|at| Deadline::new(at, Reason::AuthExpiry));
-        earliest([streams, drain, handshake, ping, idle, pause, expiry])
+        earliest([link, streams, drain, pause, expiry])
     }
 
     fn idle(&self) -> Option<Duration> {

@@ -42,6 +42,12 @@ impl Transmit {
         self.chunks.iter()
     }
 
+    /// The piece, where there is just one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn only_chunk(&self) -> Option<&Bytes> {
+        if self.chunks.len() == 1 { self.chunks.front() } else { None }
+    }
+
     /// `len` octets were written.
     pub fn advance(&mut self, len: usize) {
         let mut left = len.min(self.len);
