@@ -9,6 +9,8 @@ pub(crate) struct Sample {
     pub(crate) cpu_ns: Option<f64>,
     /// The 99th percentile, where each item was timed.
     pub(crate) p99_ns: Option<f64>,
+    /// Items for each call of write of either end, where those were counted.
+    pub(crate) items_per_write: Option<f64>,
 }
 
 /// A median and where it lies.
@@ -78,6 +80,8 @@ pub(crate) enum Bound {
     TimeAtMost(f64),
     /// Our rate over the peer's.
     RateAtLeast(f64),
+    /// Our time by itself, in microseconds.
+    MicrosAtMost(f64),
 }
 
 /// What is to be reached: one of ours against the best of some peers.
@@ -104,6 +108,10 @@ impl Row {
         Spread::of(self.samples.iter().filter_map(|sample| sample.cpu_ns))
     }
 
+    pub(crate) fn items_per_write(&self) -> Option<Spread> {
+        Spread::of(self.samples.iter().filter_map(|sample| sample.items_per_write))
+    }
+
     pub(crate) fn p99(&self) -> Option<Spread> {
         Spread::of(self.samples.iter().filter_map(|sample| sample.p99_ns))
     }
@@ -115,7 +123,7 @@ pub(crate) struct Verdict {
     pub(crate) aim: Aim,
     /// The best of the peers, by its median.
     pub(crate) peer: &'static str,
-    /// Ratios within the rounds, in the sense of the bound.
+    /// Ratios within the rounds, in the sense of the bound; or our times.
     pub(crate) ratio: Spread,
     /// Our processor time over the peer's.
     pub(crate) cpu_ratio: Option<Spread>,
@@ -167,6 +175,10 @@ impl Figure {
 /// Compares within the rounds; `None` where a name is not among the rows.
 pub(crate) fn judge(rows: &[Row], aim: Aim) -> Option<Verdict> {
     let ours = rows.iter().find(|row| row.name == aim.ours)?;
+    if let Bound::MicrosAtMost(most) = aim.bound {
+        let ratio = Spread::of(ours.samples.iter().map(|sample| sample.wall_ns / 1e3))?;
+        return Some(Verdict { aim, peer: "nobody", ratio, cpu_ratio: None, is_met: ratio.median <= most });
+    }
     let median = |row: &Row| row.wall().map_or(f64::INFINITY, |wall| wall.median);
     let peer = rows
         .iter()
@@ -174,11 +186,13 @@ pub(crate) fn judge(rows: &[Row], aim: Aim) -> Option<Verdict> {
         .min_by(|left, right| median(left).total_cmp(&median(right)))?;
     let rounds = || ours.samples.iter().zip(&peer.samples);
     let ratio = match aim.bound {
-        Bound::TimeAtMost(_) => Spread::of(rounds().map(|(ours, peer)| ours.wall_ns / peer.wall_ns)),
+        Bound::TimeAtMost(_) | Bound::MicrosAtMost(_) => {
+            Spread::of(rounds().map(|(ours, peer)| ours.wall_ns / peer.wall_ns))
+        }
         Bound::RateAtLeast(_) => Spread::of(rounds().map(|(ours, peer)| peer.wall_ns / ours.wall_ns)),
     }?;
     let is_met = match aim.bound {
-        Bound::TimeAtMost(most) => ratio.median <= most,
+        Bound::TimeAtMost(most) | Bound::MicrosAtMost(most) => ratio.median <= most,
         Bound::RateAtLeast(least) => ratio.median >= least,
     };
     let cpu_ratio = Spread::of(rounds().filter_map(|(ours, peer)| Some(ours.cpu_ns? / peer.cpu_ns?)));
@@ -190,7 +204,7 @@ mod tests {
     use super::*;
 
     fn row(name: &'static str, walls: &[f64]) -> Row {
-        let sample = |&wall_ns| Sample { wall_ns, cpu_ns: None, p99_ns: None };
+        let sample = |&wall_ns| Sample { wall_ns, cpu_ns: None, p99_ns: None, items_per_write: None };
         Row { name, samples: walls.iter().map(sample).collect() }
     }
 
@@ -204,6 +218,8 @@ mod tests {
         assert_eq!((verdict.peer, verdict.ratio.median, verdict.is_met), ("best", 1.25, false));
         let verdict = judge(&rows, aim(Bound::RateAtLeast(0.8))).unwrap();
         assert_eq!((verdict.ratio.median, verdict.is_met), (0.8, true));
+        let verdict = judge(&rows, aim(Bound::MicrosAtMost(0.019))).unwrap();
+        assert_eq!((verdict.ratio.median, verdict.is_met), (0.02, false));
         assert!(judge(&rows, Aim { ours: "nobody", peers: &["best"], bound: Bound::RateAtLeast(1.0) }).is_none());
     }
 

@@ -13,8 +13,10 @@ const FOREIGN_SHARE_MAX: f64 = 0.12;
 pub(crate) struct Timing {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
-    /// Median and 99th percentile of single items in ns, where each was timed; the median then counts.
+    /// Median (or what the figure is about instead) and 99th percentile of single items in ns, where each was timed; the first then counts.
     pub(crate) percentiles: Option<(f64, f64)>,
+    /// Calls of write of both ends, where they were counted.
+    pub(crate) writes: Option<u64>,
 }
 
 /// Measures the clock and the processor time from its making on.
@@ -31,7 +33,7 @@ impl Stopwatch {
 
     pub(crate) fn stop(&self) -> Timing {
         let wall = self.wall.elapsed();
-        Timing { wall, cpu: machine::process_cpu().saturating_sub(self.cpu), percentiles: None }
+        Timing { wall, cpu: machine::process_cpu().saturating_sub(self.cpu), percentiles: None, writes: None }
     }
 }
 
@@ -72,10 +74,12 @@ impl<'a> Contender<'a> {
             let timing = run(items)?;
             #[allow(clippy::cast_precision_loss, reason = "counts below 2^52")]
             let per_item = |duration: Duration| duration.as_secs_f64() * 1e9 / items as f64;
+            #[allow(clippy::cast_precision_loss, reason = "counts below 2^52")]
             Ok(Sample {
                 wall_ns: timing.percentiles.map_or_else(|| per_item(timing.wall), |(median, _)| median),
                 cpu_ns: Some(per_item(timing.cpu)),
                 p99_ns: timing.percentiles.map(|(_, p99)| p99),
+                items_per_write: timing.writes.map(|writes| items as f64 / writes.max(1) as f64),
             })
         };
         Self { name, round: Box::new(round) }
@@ -113,7 +117,7 @@ fn run_batches(batch: &mut impl Batch, time: Duration) -> anyhow::Result<Sample>
     }
     per_message.sort_by(f64::total_cmp);
     let wall_ns = per_message.get(per_message.len() / 2).copied().unwrap_or(f64::NAN);
-    Ok(Sample { wall_ns, cpu_ns: None, p99_ns: None })
+    Ok(Sample { wall_ns, cpu_ns: None, p99_ns: None, items_per_write: None })
 }
 
 /// A figure to measure.

@@ -6,7 +6,7 @@ use crate::figure::{Count, Figure};
 use crate::loopback::small;
 use crate::streams::{End, LengthDelimited, Smp};
 use crate::{machine, net};
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use smp_framing::Config;
 use std::time::Duration;
@@ -18,6 +18,11 @@ use tokio::task::JoinHandle;
 
 /// Octets that one end of an idle connection may cost beyond its carrier.
 const EXTRA_LEN_MAX: f64 = 8192.0;
+
+/// Octets that one end of an idle stream of smrp may cost.
+const STREAM_LEN_MAX: f64 = 400.0;
+/// Idle streams on a session.
+const STREAMS: u16 = 100;
 
 const NOTE: &str = "each end waits in a task of its own after one message each way; per end, beyond bare TCP, whose task \
     keeps no buffer";
@@ -32,6 +37,7 @@ pub(crate) fn figures(settings: &Settings) -> anyhow::Result<Vec<Figure>> {
         ("smp", "smp", Some(EXTRA_LEN_MAX)),
         ("handles", "smp, handles", Some(EXTRA_LEN_MAX)),
         ("ldc", "LengthDelimitedCodec", None),
+        ("smrp", "smrp, a session with its task", Some(EXTRA_LEN_MAX)),
     ] {
         let report = measure(&["idle", how, &count])?;
         for (key, kind) in [("rss", "RSS"), ("heap", "heap")] {
@@ -45,6 +51,15 @@ pub(crate) fn figures(settings: &Settings) -> anyhow::Result<Vec<Figure>> {
             }));
         }
     }
+    let (sessions, streams) = (measure(&["idle", "smrp", "100"])?, measure(&["idle", "smrp streams", "100"])?);
+    figures.push(Figure::Count(Count {
+        group: "idle",
+        name: format!("heap of an end of an idle stream of smrp, {STREAMS} on a session"),
+        note: "opened with a message each way, its handles kept".into(),
+        unit: "octets",
+        value: (number(&streams, "heap")? - number(&sessions, "heap")?) / f64::from(STREAMS),
+        at_most: Some(STREAM_LEN_MAX),
+    }));
     Ok(figures)
 }
 
@@ -81,6 +96,8 @@ async fn open(how: &str, count: usize) -> anyhow::Result<Vec<JoinHandle<anyhow::
             "ldc" => {
                 tasks.extend([client, server].map(|tcp| tokio::spawn(wait(LengthDelimited::new(tcp, small())))));
             }
+            "smrp" => tasks.extend(smrp_ends(client, server, 0)),
+            "smrp streams" => tasks.extend(smrp_ends(client, server, STREAMS)),
             other => bail!("no way {other:?} to be idle"),
         }
     }
@@ -99,6 +116,41 @@ async fn handles(tcp: TcpStream) -> anyhow::Result<()> {
     sender.send(small()).await?;
     while receiver.receive().await?.is_some() {}
     Ok(())
+}
+
+/// Both ends of a session, and of some streams on it.
+fn smrp_ends(client: TcpStream, server: TcpStream, streams: u16) -> [JoinHandle<anyhow::Result<()>>; 2] {
+    let config = || smrp::Config::new(smrp::Security::Plaintext, true);
+    let carrier = |tcp| smrp::Carrier::new(tcp, smrp::Security::Plaintext, true);
+    let near = async move {
+        let session = smrp::Dial::new(config()).connect(carrier(client)).await?;
+        session.request(small(), smrp::Request::default()).await?.await?;
+        let mut kept = Vec::with_capacity(streams.into());
+        for _ in 0..streams {
+            let mut stream = session.open_bidi(smrp::Request::default()).await?;
+            stream.write_all(b"x").await?;
+            stream.read_u8().await?;
+            kept.push(stream);
+        }
+        session.closed().await;
+        anyhow::Ok(())
+    };
+    let far = async move {
+        let smrp::Accepted::Session(session) = smrp::Acceptor::new(config())?.accept(carrier(server)).await? else {
+            bail!("not a session of its own")
+        };
+        session.accept_request().await?.reply(small())?;
+        let mut kept = Vec::with_capacity(streams.into());
+        for _ in 0..streams {
+            let mut stream = session.accept().await?.into_bidi().context("both ways")?;
+            stream.read_u8().await?;
+            stream.write_all(b"x").await?;
+            kept.push(stream);
+        }
+        session.closed().await;
+        anyhow::Ok(())
+    };
+    [tokio::spawn(near), tokio::spawn(far)]
 }
 
 /// The least there can be: one octet on the stack.

@@ -94,9 +94,17 @@ impl Tls {
     /// Bare tokio-rustls.
     pub(crate) async fn bare(&self) -> anyhow::Result<(TlsStream<TcpStream>, TlsStream<TcpStream>)> {
         let (client, server) = tcp().await?;
-        let name = ServerName::try_from("127.0.0.1")?;
-        let (client, server) = tokio::join!(self.connector.connect(name, client), self.acceptor.accept(server));
-        Ok((client?.into(), server?.into()))
+        tokio::try_join!(self.client(client), self.server(server))
+    }
+
+    /// Our end of bare tokio-rustls.
+    pub(crate) async fn client(&self, tcp: TcpStream) -> anyhow::Result<TlsStream<TcpStream>> {
+        Ok(self.connector.connect(ServerName::try_from("127.0.0.1")?, tcp).await?.into())
+    }
+
+    /// The other end of it.
+    pub(crate) async fn server(&self, tcp: TcpStream) -> anyhow::Result<TlsStream<TcpStream>> {
+        Ok(self.acceptor.accept(tcp).await?.into())
     }
 
     /// The carrier of `postroad-transport`.

@@ -125,7 +125,7 @@ absolute numbers. Each contender is measured beside its peers, in turns.
 const READING: &str = "
 Shown are medians over the rounds with the smallest and largest in parentheses. A ratio is the median of the ratios within
 rounds, so what slows the machine for a while falls on both sides. CPU is processor time of the whole process, both ends, per
-item. Figures marked `*` were measured while other processes used more than 12 % of the machine.
+item. A write is a call of either end, to TLS where there is TLS. Figures marked `*` were measured while other processes used more than 12 % of the machine.
 ";
 
 fn line(out: &mut String, text: &str) {
@@ -157,6 +157,9 @@ fn verdict_text(verdict: &Verdict) -> String {
     let (what, word, bound) = match verdict.aim.bound {
         Bound::TimeAtMost(most) => ("time", "at most", most),
         Bound::RateAtLeast(least) => ("rate", "at least", least),
+        Bound::MicrosAtMost(most) => {
+            return format!("time of {}: {} us; aim at most {most} us", verdict.aim.ours, shown(verdict.ratio));
+        }
     };
     let cpu = verdict.cpu_ratio.map_or(String::new(), |ratio| format!(", CPU {}", shown(ratio)));
     format!("{what} of {} over {}: {}{cpu}; aim {word} {bound}", verdict.aim.ours, verdict.peer, shown(verdict.ratio))
@@ -168,18 +171,19 @@ fn bound_of(count: &Count) -> String {
     })
 }
 
-fn cells(race: &Race) -> Vec<[String; 4]> {
+fn cells(race: &Race) -> Vec<[String; 5]> {
     let cell = |spread: Option<Spread>| spread.map_or("-".into(), shown);
     let rows = race.rows.iter().map(|row| {
         let p99 = row.p99().map(|nanos| race.unit.spread(nanos));
-        [row.name.to_owned(), cell(row.wall().map(|nanos| race.unit.spread(nanos))), cell(row.cpu()), cell(p99)]
+        let wall = row.wall().map(|nanos| race.unit.spread(nanos));
+        [row.name.to_owned(), cell(wall), cell(row.cpu()), cell(p99), cell(row.items_per_write())]
     });
     rows.collect()
 }
 
 fn race_text(out: &mut String, race: &Race) {
     line(out, &format!("\n{}{} [{}]", race.name, mark(race), race.unit.name()));
-    for [name, value, cpu, p99] in cells(race) {
+    for [name, value, cpu, p99, per_write] in cells(race) {
         let mut text = format!("  {name:<40} {value:<28}");
         if cpu != "-" {
             // Writing to a string cannot fail.
@@ -187,6 +191,9 @@ fn race_text(out: &mut String, race: &Race) {
         }
         if p99 != "-" {
             let _ = write!(text, " p99 {p99}");
+        }
+        if per_write != "-" {
+            let _ = write!(text, " per write {per_write}");
         }
         line(out, text.trim_end());
     }
@@ -198,21 +205,20 @@ fn race_text(out: &mut String, race: &Race) {
 fn race_markdown(out: &mut String, race: &Race) {
     line(out, &format!("\n### {}{}\n", race.name, mark(race)));
     let rows = cells(race);
-    let has_cpu = rows.iter().any(|[_, _, cpu, _]| cpu != "-");
-    let has_p99 = rows.iter().any(|[_, _, _, p99]| p99 != "-");
-    let row = |out: &mut String, [name, value, cpu, p99]: [&str; 4]| {
+    let has = |column: usize| rows.iter().any(|row| row.get(column).is_some_and(|cell| cell != "-"));
+    let row = |out: &mut String, [name, value, cpu, p99, per_write]: [&str; 5]| {
         let mut text = format!("| {name} | {value} |");
-        for (shown, cell) in [(has_cpu, cpu), (has_p99, p99)] {
-            if shown {
+        for (column, cell) in [(2, cpu), (3, p99), (4, per_write)] {
+            if has(column) {
                 let _ = write!(text, " {cell} |");
             }
         }
         line(out, &text);
     };
-    row(out, ["", race.unit.name(), "CPU, ns", "p99"]);
-    row(out, ["---"; 4]);
-    for [name, value, cpu, p99] in &rows {
-        row(out, [name, value, cpu, p99]);
+    row(out, ["", race.unit.name(), "CPU, ns", "p99", "items per write"]);
+    row(out, ["---"; 5]);
+    for [name, value, cpu, p99, per_write] in &rows {
+        row(out, [name, value, cpu, p99, per_write]);
     }
     for (index, verdict) in race.verdicts.iter().enumerate() {
         if index == 0 {
@@ -240,12 +246,14 @@ fn figure_json(figure: &Figure) -> Value {
                     "value": spread_json(row.wall().map(|nanos| race.unit.spread(nanos))),
                     "cpu_ns": spread_json(row.cpu()),
                     "p99": spread_json(p99),
+                    "items_per_write": spread_json(row.items_per_write()),
                 })
             });
             let verdicts = race.verdicts.iter().map(|verdict| {
                 let (kind, bound) = match verdict.aim.bound {
                     Bound::TimeAtMost(most) => ("time_at_most", most),
                     Bound::RateAtLeast(least) => ("rate_at_least", least),
+                    Bound::MicrosAtMost(most) => ("micros_at_most", most),
                 };
                 json!({
                     "ours": verdict.aim.ours, "peer": verdict.peer, "kind": kind, "bound": bound,

@@ -1,13 +1,14 @@
 //! Sessions of SMRP.
 
-use super::work::{BULK_LEN, IN_FLIGHT, Peer, SMALL_LEN, Work, shares, small, timed};
+use super::link::Link;
+use super::work::{BULK_LEN, Beside, IN_FLIGHT, PING, Peer, SMALL_LEN, Work, ping, shares, small, timed};
 use anyhow::{Context as _, bail};
 use smrp::{
-    Accepted, Acceptor, Bidi, Carrier, Config, Dial, MessageReceiver, MessageSender, Request, Security, Session,
+    Accepted, Acceptor, Bidi, Carrier, Config, Dial, MessageReceiver, MessageSender, Priority, Request, Security,
+    Session,
 };
 use std::hint::black_box;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 pub(super) struct Ours;
@@ -22,14 +23,14 @@ fn config() -> Config {
     Config::new(Security::Plaintext, true)
 }
 
-fn carrier(mut links: Vec<TcpStream>) -> anyhow::Result<Carrier> {
+fn carrier(mut links: Vec<Link>) -> anyhow::Result<Carrier> {
     Ok(Carrier::new(links.pop().context("a connection")?, Security::Plaintext, true))
 }
 
 impl Peer for Ours {
     type Client = Client;
 
-    async fn serve(links: Vec<TcpStream>, work: Work) -> anyhow::Result<()> {
+    async fn serve(links: Vec<Link>, work: Work) -> anyhow::Result<()> {
         let Accepted::Session(session) = Acceptor::new(config())?.accept(carrier(links)?).await? else {
             bail!("resumed")
         };
@@ -64,6 +65,26 @@ impl Peer for Ours {
                     });
                 }
             }
+            Work::Ping => {
+                while let Ok(stream) = session.accept().await {
+                    tokio::spawn(async move {
+                        let urgent = stream.opened.priority;
+                        let mut stream = stream.into_bidi().context("both ways")?;
+                        if urgent != Priority::new(0) {
+                            while let Some(piece) = stream.recv.read_chunk(1 << 20).await? {
+                                black_box(piece);
+                            }
+                            return anyhow::Ok(());
+                        }
+                        stream.send.set_priority(urgent);
+                        let mut octets = PING;
+                        while stream.read_exact(&mut octets).await.is_ok() {
+                            stream.write_all(&octets).await?;
+                        }
+                        Ok(())
+                    });
+                }
+            }
             Work::Echo | Work::OpenEchoClose => {
                 while let Ok(stream) = session.accept().await {
                     tokio::spawn(async move {
@@ -83,10 +104,11 @@ impl Peer for Ours {
         Ok(())
     }
 
-    async fn connect(links: Vec<TcpStream>, work: Work) -> anyhow::Result<Client> {
+    async fn connect(links: Vec<Link>, work: Work) -> anyhow::Result<Client> {
         let session = Dial::new(config()).connect(carrier(links)?).await?;
         let stream = match work {
             Work::Echo => Some(session.open_bidi(Request::default()).await?),
+            Work::Ping => Some(session.open_bidi(Request::default().with_priority(Priority::new(0))).await?),
             _ => None,
         };
         let channel = match work {
@@ -153,6 +175,26 @@ impl Peer for Ours {
                         Ok(())
                     });
                 }
+            }
+            Work::Ping => {
+                let mut bulk = client.session.open_bidi(Request::default()).await?;
+                let bulk = async move {
+                    let piece = vec![7; BULK_LEN];
+                    loop {
+                        bulk.write_all(&piece).await?;
+                    }
+                };
+                let stream = client.stream.as_mut().context("a stream")?;
+                let beside = Beside::start(bulk);
+                for _ in 0..count {
+                    ping(nanos, async {
+                        stream.write_all(&PING).await?;
+                        stream.read_exact(&mut [0; 8]).await?;
+                        Ok(())
+                    })
+                    .await?;
+                }
+                beside.end()?;
             }
             Work::Messages { len } => {
                 let (sender, receiver) = client.channel.as_mut().context("a channel")?;

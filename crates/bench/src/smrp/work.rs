@@ -1,5 +1,6 @@
 //! What each contender does, and where its two ends run.
 
+use super::link::{Link, Security, writes};
 use crate::harness::{Stopwatch, Timing, clock};
 use crate::net;
 use anyhow::Context as _;
@@ -29,7 +30,14 @@ pub(super) enum Work {
     OpenEchoClose,
     /// Messages one way, and one octet back at the end.
     Messages { len: usize },
+    /// 8 octets there and back on a stream, the most urgent one where there are such, every 1 or 2 ms, while another stream takes what it can.
+    Ping,
 }
+
+/// What a ping begins with; bulk begins with something else.
+pub(super) const PING: [u8; 8] = [1; 8];
+/// Between two pings.
+const PING_PAUSE: Duration = Duration::from_millis(1);
 
 /// Where the ends run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +67,10 @@ pub(super) trait Peer: Send + 'static {
     }
 
     /// Serves until the connections end.
-    fn serve(links: Vec<TcpStream>, work: Work) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn serve(links: Vec<Link>, work: Work) -> impl Future<Output = anyhow::Result<()>> + Send;
 
     /// Gets ready.
-    fn connect(links: Vec<TcpStream>, work: Work) -> impl Future<Output = anyhow::Result<Self::Client>> + Send;
+    fn connect(links: Vec<Link>, work: Work) -> impl Future<Output = anyhow::Result<Self::Client>> + Send;
 
     /// Does it `count` times; of single items it may say how long each took.
     fn work(
@@ -78,12 +86,15 @@ pub(super) fn small(len: usize) -> Bytes {
 }
 
 /// Runs the work `count` times after a warm-up.
-pub(super) fn run<P: Peer>(topology: Topology, work: Work, count: u64) -> anyhow::Result<Timing> {
+pub(super) fn run<P: Peer>(topology: Topology, security: &Security, work: Work, count: u64) -> anyhow::Result<Timing> {
     match topology {
         Topology::Shared => net::runtime()?.block_on(async {
             let (clients, servers) = links(P::connections(work)).await?;
-            let serving = tokio::spawn(P::serve(servers, work));
-            let timing = tokio::spawn(client::<P>(clients, work, count)).await?;
+            let (near, far) = (security.clone(), security.clone());
+            let serving = tokio::spawn(async move { P::serve(secured(&far, servers, false).await?, work).await });
+            let timing =
+                tokio::spawn(async move { client::<P>(secured(&near, clients, true).await?, work, count).await });
+            let timing = timing.await?;
             serving.abort();
             timing
         }),
@@ -95,19 +106,20 @@ pub(super) fn run<P: Peer>(topology: Topology, work: Work, count: u64) -> anyhow
                     |links: Vec<TcpStream>| links.into_iter().map(TcpStream::into_std).collect::<Result<Vec<_>, _>>();
                 anyhow::Ok((std(clients)?, std(servers)?))
             })?;
+            let far = security.clone();
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
             let server = thread::spawn(move || {
                 runtime()?.block_on(async {
                     let links = servers.into_iter().map(TcpStream::from_std).collect::<Result<Vec<_>, _>>()?;
                     tokio::select! {
-                        served = P::serve(links, work) => served,
+                        served = async { P::serve(secured(&far, links, false).await?, work).await } => served,
                         _ = stopped => Ok(()),
                     }
                 })
             });
             let timing = runtime()?.block_on(async {
                 let links = clients.into_iter().map(TcpStream::from_std).collect::<Result<Vec<_>, _>>()?;
-                client::<P>(links, work, count).await
+                client::<P>(secured(security, links, true).await?, work, count).await
             });
             drop(stop);
             drop(server.join().map_err(|_| anyhow::anyhow!("the server panicked"))?);
@@ -126,30 +138,62 @@ async fn links(count: usize) -> anyhow::Result<(Vec<TcpStream>, Vec<TcpStream>)>
     Ok((clients, servers))
 }
 
-async fn client<P: Peer>(links: Vec<TcpStream>, work: Work, count: u64) -> anyhow::Result<Timing> {
+async fn secured(security: &Security, links: Vec<TcpStream>, is_client: bool) -> anyhow::Result<Vec<Link>> {
+    let mut secured = Vec::new();
+    for tcp in links {
+        secured.push(if is_client { security.client(tcp).await? } else { security.server(tcp).await? });
+    }
+    Ok(secured)
+}
+
+async fn client<P: Peer>(links: Vec<Link>, work: Work, count: u64) -> anyhow::Result<Timing> {
     let all = measured::<P>(links, work, count);
     tokio::time::timeout(PATIENCE, all)
         .await
         .map_err(|_| anyhow::anyhow!("{work:?} of {count} took longer than {PATIENCE:?}"))?
 }
 
-async fn measured<P: Peer>(links: Vec<TcpStream>, work: Work, count: u64) -> anyhow::Result<Timing> {
+async fn measured<P: Peer>(links: Vec<Link>, work: Work, count: u64) -> anyhow::Result<Timing> {
     let mut client = P::connect(links, work).await?;
     let mut nanos = Vec::new();
     P::work(&mut client, work, count / 8 + 1, &mut nanos).await?;
     nanos.clear();
-    let watch = Stopwatch::start();
+    let (watch, written) = (Stopwatch::start(), writes());
     P::work(&mut client, work, count, &mut nanos).await?;
     let timing = watch.stop();
+    let written = writes() - written;
     nanos.sort_by(f64::total_cmp);
     let at = |share: usize| nanos.get(nanos.len() * share / 100).copied();
-    Ok(Timing { percentiles: at(50).zip(at(99)), ..timing })
+    // Of pings the tail is what counts.
+    let first = if work == Work::Ping { 95 } else { 50 };
+    Ok(Timing { percentiles: at(first).zip(at(99)), writes: (work != Work::Ping).then_some(written), ..timing })
 }
 
 /// Divides `count` among workers.
 pub(super) fn shares(count: u64, workers: usize) -> Vec<u64> {
     let workers = workers as u64;
     (0..workers).map(|worker| count / workers + u64::from(worker < count % workers)).collect()
+}
+
+/// Something that goes on beside the pings until the last one.
+pub(super) struct Beside(tokio::task::JoinHandle<anyhow::Result<()>>);
+
+impl Beside {
+    pub(super) fn start(bulk: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> Self {
+        Self(tokio::spawn(bulk))
+    }
+
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.0.is_finished(), "bulk ended before the pings did");
+        self.0.abort();
+        Ok(())
+    }
+}
+
+/// One ping, a while after the last one.
+pub(super) async fn ping(nanos: &mut Vec<f64>, ping: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::time::sleep(PING_PAUSE).await;
+    timed(nanos, ping).await
 }
 
 /// Times one item.

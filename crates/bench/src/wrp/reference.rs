@@ -84,7 +84,7 @@ impl Reference {
     pub(super) fn run(&self, way: &str, encoding: &str, count: u64) -> anyhow::Result<Timing> {
         let [wall, cpu, _] = self.ask(&format!("{way} {encoding} {count}"))?;
         crate::machine::count_child(Duration::from_nanos(cpu));
-        Ok(Timing { wall: Duration::from_nanos(wall), cpu: Duration::from_nanos(cpu), percentiles: None })
+        Ok(Timing { wall: Duration::from_nanos(wall), cpu: Duration::from_nanos(cpu), percentiles: None, writes: None })
     }
 
     /// Octets of all payloads.

@@ -1,18 +1,18 @@
 //! Lengths in front of messages, by `tokio_util`.
 
+use crate::smrp::link::Link;
 use crate::smrp::work::{Peer, Work, small};
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use std::hint::black_box;
-use tokio::net::TcpStream;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 pub(crate) struct Delimited;
 
 impl Peer for Delimited {
-    type Client = Framed<TcpStream, LengthDelimitedCodec>;
+    type Client = Framed<Link, LengthDelimitedCodec>;
 
-    async fn serve(mut links: Vec<TcpStream>, _: Work) -> anyhow::Result<()> {
+    async fn serve(mut links: Vec<Link>, _: Work) -> anyhow::Result<()> {
         let mut link = Framed::new(links.pop().context("a connection")?, LengthDelimitedCodec::new());
         while let Some(message) = link.next().await {
             let message = message?;
@@ -25,7 +25,7 @@ impl Peer for Delimited {
         Ok(())
     }
 
-    async fn connect(mut links: Vec<TcpStream>, _: Work) -> anyhow::Result<Self::Client> {
+    async fn connect(mut links: Vec<Link>, _: Work) -> anyhow::Result<Self::Client> {
         Ok(Framed::new(links.pop().context("a connection")?, LengthDelimitedCodec::new()))
     }
 

@@ -1,13 +1,13 @@
 //! HTTP/2, by `h2`, with windows that do not hold it up.
 
-use crate::smrp::work::{BULK_LEN, IN_FLIGHT, Peer, SMALL_LEN, Work, shares, small, timed};
+use crate::smrp::link::Link;
+use crate::smrp::work::{BULK_LEN, Beside, IN_FLIGHT, PING, Peer, SMALL_LEN, Work, ping, shares, small, timed};
 use anyhow::Context as _;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{RecvStream, SendStream};
 use http::{Request, Response};
 use std::hint::black_box;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 pub(crate) struct Http2;
@@ -43,17 +43,19 @@ async fn send(stream: &mut SendStream<Bytes>, mut octets: Bytes, end: bool) -> a
     Ok(())
 }
 
-fn request() -> Request<()> {
+const BULK: &str = "http://bench/bulk";
+
+fn request(uri: &'static str) -> Request<()> {
     let mut request = Request::new(());
     *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = http::Uri::from_static("http://bench/");
+    *request.uri_mut() = http::Uri::from_static(uri);
     request
 }
 
 impl Peer for Http2 {
     type Client = Client;
 
-    async fn serve(mut links: Vec<TcpStream>, work: Work) -> anyhow::Result<()> {
+    async fn serve(mut links: Vec<Link>, _: Work) -> anyhow::Result<()> {
         let mut connection = h2::server::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -64,9 +66,10 @@ impl Peer for Http2 {
         while let Some(accepted) = connection.accept().await {
             let (request, mut respond) = accepted?;
             tokio::spawn(async move {
+                let is_bulk = request.uri() == BULK;
                 let mut body = request.into_body();
                 let mut answer = respond.send_response(Response::new(()), false)?;
-                if matches!(work, Work::Bulk { .. }) {
+                if is_bulk {
                     while let Some(piece) = next(&mut body).await? {
                         black_box(piece);
                     }
@@ -87,7 +90,7 @@ impl Peer for Http2 {
         Ok(())
     }
 
-    async fn connect(mut links: Vec<TcpStream>, work: Work) -> anyhow::Result<Client> {
+    async fn connect(mut links: Vec<Link>, work: Work) -> anyhow::Result<Client> {
         let (mut send, connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -95,9 +98,9 @@ impl Peer for Http2 {
             .handshake(links.pop().context("a connection")?)
             .await?;
         tokio::spawn(connection);
-        let stream = if work == Work::Echo {
+        let stream = if matches!(work, Work::Echo | Work::Ping) {
             send = send.ready().await?;
-            let (response, stream) = send.send_request(request(), false)?;
+            let (response, stream) = send.send_request(request("http://bench/"), false)?;
             Some((stream, response.await?.into_body()))
         } else {
             None
@@ -114,7 +117,7 @@ impl Peer for Http2 {
                     let mut sender = client.send.clone().ready().await?;
                     let piece = piece.clone();
                     tasks.spawn(async move {
-                        let (response, mut stream) = sender.send_request(request(), false)?;
+                        let (response, mut stream) = sender.send_request(request(BULK), false)?;
                         for _ in 0..share {
                             // As ours copies what is written to a stream.
                             send(&mut stream, Bytes::copy_from_slice(&piece), false).await?;
@@ -141,6 +144,29 @@ impl Peer for Http2 {
                     .await?;
                 }
             }
+            Work::Ping => {
+                let (_response, mut bulk) = client.send.clone().ready().await?.send_request(request(BULK), false)?;
+                let bulk = async move {
+                    let piece = Bytes::from(vec![7; BULK_LEN]);
+                    loop {
+                        send(&mut bulk, piece.clone(), false).await?;
+                    }
+                };
+                let (stream, body) = client.stream.as_mut().context("a stream")?;
+                let beside = Beside::start(bulk);
+                for _ in 0..count {
+                    ping(nanos, async {
+                        send(stream, Bytes::from_static(&PING), false).await?;
+                        let mut left = PING.len();
+                        while left > 0 {
+                            left -= next(body).await?.context("an echo")?.len();
+                        }
+                        Ok(())
+                    })
+                    .await?;
+                }
+                beside.end()?;
+            }
             _ => {
                 let body = small(if work == Work::Requests { SMALL_LEN } else { 8 });
                 for share in shares(count, IN_FLIGHT) {
@@ -148,7 +174,7 @@ impl Peer for Http2 {
                     tasks.spawn(async move {
                         for _ in 0..share {
                             sender = sender.ready().await?;
-                            let (response, mut stream) = sender.send_request(request(), false)?;
+                            let (response, mut stream) = sender.send_request(request("http://bench/"), false)?;
                             send(&mut stream, body.clone(), true).await?;
                             let mut answer = response.await?.into_body();
                             while let Some(piece) = next(&mut answer).await? {

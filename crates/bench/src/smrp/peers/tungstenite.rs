@@ -1,25 +1,25 @@
 //! Messages on a WebSocket.
 
+use crate::smrp::link::Link;
 use crate::smrp::work::{Peer, Work, small};
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use std::hint::black_box;
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 pub(crate) struct Tungstenite;
 
-async fn socket(mut links: Vec<TcpStream>, role: Role) -> anyhow::Result<WebSocketStream<TcpStream>> {
+async fn socket(mut links: Vec<Link>, role: Role) -> anyhow::Result<WebSocketStream<Link>> {
     let link = links.pop().context("a connection")?;
     Ok(WebSocketStream::from_raw_socket(link, role, Some(WebSocketConfig::default())).await)
 }
 
 impl Peer for Tungstenite {
-    type Client = WebSocketStream<TcpStream>;
+    type Client = WebSocketStream<Link>;
 
-    async fn serve(links: Vec<TcpStream>, _: Work) -> anyhow::Result<()> {
+    async fn serve(links: Vec<Link>, _: Work) -> anyhow::Result<()> {
         let mut link = socket(links, Role::Server).await?;
         while let Some(message) = link.next().await {
             let message = message?;
@@ -32,7 +32,7 @@ impl Peer for Tungstenite {
         Ok(())
     }
 
-    async fn connect(links: Vec<TcpStream>, _: Work) -> anyhow::Result<Self::Client> {
+    async fn connect(links: Vec<Link>, _: Work) -> anyhow::Result<Self::Client> {
         socket(links, Role::Client).await
     }
 

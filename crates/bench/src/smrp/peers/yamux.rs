@@ -1,12 +1,12 @@
 //! yamux, with a task that drives each connection.
 
-use crate::smrp::work::{BULK_LEN, IN_FLIGHT, Peer, SMALL_LEN, Work, shares, timed};
+use crate::smrp::link::Link;
+use crate::smrp::work::{BULK_LEN, Beside, IN_FLIGHT, PING, Peer, SMALL_LEN, Work, ping, shares, timed};
 use anyhow::{Context as _, bail};
 use futures_util::{AsyncReadExt as _, AsyncWriteExt as _};
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::task::Poll;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
@@ -32,15 +32,12 @@ pub(crate) struct Client {
     streams: Vec<Stream>,
 }
 
-fn connection(
-    mut links: Vec<TcpStream>,
-    mode: Mode,
-) -> anyhow::Result<Connection<tokio_util::compat::Compat<TcpStream>>> {
+fn connection(mut links: Vec<Link>, mode: Mode) -> anyhow::Result<Connection<tokio_util::compat::Compat<Link>>> {
     Ok(Connection::new(links.pop().context("a connection")?.compat(), Config::default(), mode))
 }
 
 /// Drives the client's connection and opens streams as they are asked for.
-fn drive(mut connection: Connection<tokio_util::compat::Compat<TcpStream>>) -> Opener {
+fn drive(mut connection: Connection<tokio_util::compat::Compat<Link>>) -> Opener {
     let (sender, mut openings) = mpsc::channel::<Opening>(256);
     tokio::spawn(async move {
         let mut opening: Option<Opening> = None;
@@ -77,7 +74,7 @@ fn drive(mut connection: Connection<tokio_util::compat::Compat<TcpStream>>) -> O
 impl Peer for Yamux {
     type Client = Client;
 
-    async fn serve(links: Vec<TcpStream>, work: Work) -> anyhow::Result<()> {
+    async fn serve(links: Vec<Link>, work: Work) -> anyhow::Result<()> {
         let mut connection = connection(links, Mode::Server)?;
         while let Some(stream) = poll_fn(|cx| connection.poll_next_inbound(cx)).await {
             let mut stream = stream?;
@@ -89,10 +86,14 @@ impl Peer for Yamux {
                     }
                     stream.write_all(b"x").await?;
                 } else {
-                    let mut octets = [0; SMALL_LEN];
+                    let mut octets = vec![0; if work == Work::Ping { BULK_LEN } else { SMALL_LEN }];
                     loop {
                         let len = stream.read(&mut octets).await?;
                         let Some(octets) = octets.get(..len).filter(|octets| !octets.is_empty()) else { break };
+                        if work == Work::Ping && !octets.starts_with(&PING) {
+                            black_box(octets);
+                            continue;
+                        }
                         stream.write_all(octets).await?;
                         stream.flush().await?;
                     }
@@ -104,10 +105,10 @@ impl Peer for Yamux {
         Ok(())
     }
 
-    async fn connect(links: Vec<TcpStream>, work: Work) -> anyhow::Result<Client> {
+    async fn connect(links: Vec<Link>, work: Work) -> anyhow::Result<Client> {
         let opener = drive(connection(links, Mode::Client)?);
         let count = match work {
-            Work::Echo => 1,
+            Work::Echo | Work::Ping => 1,
             Work::Requests => IN_FLIGHT,
             _ => 0,
         };
@@ -179,6 +180,26 @@ impl Peer for Yamux {
                         Ok(None)
                     });
                 }
+            }
+            Work::Ping => {
+                let mut bulk = client.opener.open().await?;
+                let bulk = async move {
+                    let piece = vec![7; BULK_LEN];
+                    loop {
+                        bulk.write_all(&piece).await?;
+                    }
+                };
+                let stream = client.streams.first_mut().context("a stream")?;
+                let beside = Beside::start(bulk);
+                for _ in 0..count {
+                    ping(nanos, async {
+                        stream.write_all(&PING).await?;
+                        stream.flush().await?;
+                        Ok(stream.read_exact(&mut [0; 8]).await?)
+                    })
+                    .await?;
+                }
+                beside.end()?;
             }
             Work::Messages { .. } => bail!("yamux has no messages"),
         }
