@@ -11,6 +11,7 @@ Usage: cargo xtask COMMAND [--help]
   spec          the requirements of SMRP are the statements of docs/smrp.md
   tidy          file sizes; papers name what exists; wire examples are well formed
   conformance   the conformance cases, and docs/conformance.md
+  counts        instructions and allocations of the hot paths, as valgrind counts them
   dissector     docs/wire/smp121.lua, for Wireshark
   interop       exchanges with programs that nobody here wrote
   fuzz-smoke    each fuzz target for a short while
@@ -74,6 +75,12 @@ Usage: cargo xtask conformance [--write | --check] [-- ARGS..]
 Runs the conformance cases; ARGS go to the runner. --write puts what `conformance --markdown` prints into
 docs/conformance.md; --check fails when that file says something else.";
 
+const COUNTS: &str = "\
+Usage: cargo xtask counts [--write]
+
+Builds crates/counts, runs each of its paths under callgrind with 1,000 and with 3,000 items, and compares what the items took
+beyond each other with docs/counts.toml: 3 % more or less is a failure. Needs valgrind. --write puts what was counted into the file.";
+
 const DISSECTOR: &str = "\
 Usage: cargo xtask dissector [--write | --check]
 
@@ -107,6 +114,7 @@ pub(crate) fn of(command: &str) -> Option<&'static str> {
         "spec" => SPEC,
         "tidy" => TIDY,
         "conformance" => CONFORMANCE,
+        "counts" => COUNTS,
         "dissector" => DISSECTOR,
         "interop" => INTEROP,
         "bench" => BENCH,

@@ -19,6 +19,7 @@ macro_rules! complain {
 
 mod ci;
 mod conformance;
+mod counts;
 mod deps;
 mod dissector;
 mod examples;
@@ -80,6 +81,7 @@ fn dispatch(root: &Root, command: &str, rest: &[String]) -> anyhow::Result<Outco
         "test" => test::command(root, rest),
         "ci" => ci::command(root, rest),
         "conformance" => conformance::command(root, rest),
+        "counts" => counts::command(root, rest),
         "dissector" => dissector::command(root, rest),
         "interop" => interop::command(root, rest),
         "bench" => {

@@ -6,6 +6,9 @@ use super::registry::{EXTENSION, frame_type};
 use super::varint::{put_varint, varint_len};
 use bytes::{BufMut, BytesMut};
 
+/// The shortest header: type, flags, and a length of one octet.
+const SHORTEST_LEN: usize = 3;
+
 /// Octets in front of a body of this length.
 #[must_use]
 #[inline]
@@ -25,22 +28,27 @@ pub(crate) fn put_header(out: &mut BytesMut, number: u8, flags: u8, body_len: us
 impl Frame {
     /// Appends the frame to `out`.
     pub fn encode(&self, out: &mut BytesMut) {
-        let mut body = BytesMut::new();
-        let flags = self.encode_body(&mut body);
         // An unknown frame whose type is that of another one came behind 0xFF, and goes so.
         let is_other = matches!(self, Self::Unknown { number, .. } if frame_type(*number).is_some());
-        let number = match u8::try_from(self.number()) {
-            Ok(number) if number != EXTENSION && !is_other => number,
-            _ => {
-                let mut typed = BytesMut::with_capacity(8 + body.len());
-                put_varint(&mut typed, self.number());
-                typed.put_slice(&body);
-                body = typed;
-                EXTENSION
-            }
-        };
-        put_header(out, number, flags, body.len());
-        out.put_slice(&body);
+        let plain = u8::try_from(self.number()).ok().filter(|number| *number != EXTENSION && !is_other);
+        let begin = out.len();
+        out.put_bytes(0, SHORTEST_LEN);
+        if plain.is_none() {
+            put_varint(out, self.number());
+        }
+        let flags = self.encode_body(out);
+        let body_len = out.len() - begin - SHORTEST_LEN;
+        // The body stands where it belongs unless its length needs more than one octet.
+        let gap = header_len(body_len) - SHORTEST_LEN;
+        if gap > 0 {
+            out.put_bytes(0, gap);
+            let body = begin + SHORTEST_LEN..begin + SHORTEST_LEN + body_len;
+            out.copy_within(body, begin + SHORTEST_LEN + gap);
+        }
+        let mut header = out.get_mut(begin..begin + SHORTEST_LEN + gap).unwrap_or_default();
+        header.put_u8(plain.unwrap_or(EXTENSION));
+        header.put_u8(flags);
+        put_varint(&mut header, body_len as u64);
     }
 
     /// Writes the body and says which flags belong to it.
