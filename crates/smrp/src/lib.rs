@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod budget;
 mod config;
 #[cfg(feature = "tokio")]
 mod driver;
@@ -13,6 +14,7 @@ mod machine;
 mod settings;
 pub mod wire;
 
+pub use budget::{Budget, Pressure};
 pub use config::{Config, Credential, LedgerMode, Limits, TOKEN_LEN_MAX};
 #[cfg(feature = "tokio")]
 pub use driver::{

@@ -4,6 +4,7 @@ use super::acceptor::{Authenticate, Registry};
 use super::carrier::{Carrier, Octets, Redial};
 use super::io::{Inbox, poll_write};
 use super::shared::{ForTask, Replacement, Shared, State};
+use crate::budget::Share;
 use crate::error::SessionError;
 use crate::{Code, Input, Role, Transmit};
 use bytes::Bytes;
@@ -52,11 +53,15 @@ pub(super) struct Task {
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) authenticate: Option<Arc<dyn Authenticate>>,
     write_timeout: Duration,
+    /// Of the budget: what is on its way to the carrier and from it.
+    share: Share,
 }
 
 impl Task {
     pub(super) fn new(shared: Arc<Shared>, io: Box<dyn Octets>, write_timeout: Duration) -> Self {
+        let share = Share::of(shared.lock().machine.config().budget.clone());
         Self {
+            share,
             shared,
             io: Some(io),
             inbox: Inbox::default(),
@@ -140,6 +145,8 @@ impl Task {
                     Poll::Pending => {}
                 }
             }
+            //= SMRP-FC11
+            self.share.hold((self.out.len() + self.inbox.octets.len()) as u64);
             if !is_busy {
                 self.inbox.shrink();
                 self.out.shrink();

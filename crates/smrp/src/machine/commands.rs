@@ -64,6 +64,9 @@ impl SessionMachine {
         if let Some(going) = &self.peer_going {
             return Err(OpenError::GoingAway { redirect: going.redirect.clone() });
         }
+        if self.refuses_streams() {
+            return Err(OpenError::OverBudget);
+        }
         let len = request.metadata.as_ref().map_or(0, |metadata| metadata.octets().len());
         if len as u64 > self.peer.max_meta {
             return Err(OpenError::Metadata { len, max: self.peer.max_meta });
@@ -105,11 +108,13 @@ impl SessionMachine {
             return Err(OpenError::TooLarge { len: body.len(), max: self.peer.max_message });
         }
         let id = self.open(now, Kind::Request, Direction::Bidi, request)?;
+        let len = body.len();
         if let Some(stream) = self.table.get_mut(id) {
             stream.send.buffer.push(body);
             stream.send.state = SendState::Finishing;
             stream.send.is_released = true;
         }
+        self.queued(len);
         self.schedule(id);
         Ok(id)
     }
@@ -127,8 +132,10 @@ impl SessionMachine {
         if body.len() as u64 > max {
             return Err(SendError::TooLarge { len: body.len(), max });
         }
+        let len = body.len();
         stream.send.buffer.push(body);
         stream.send.state = SendState::Finishing;
+        self.queued(len);
         self.schedule(id);
         Ok(())
     }
@@ -138,7 +145,7 @@ impl SessionMachine {
     /// # Errors
     /// [`SendError::Blocked`] where there is no room; an [`Event::Writable`] comes then.
     pub fn write(&mut self, id: StreamId, octets: &[u8]) -> Result<usize, SendError> {
-        let max = self.config.limits.send_buffer_len_max;
+        let max = self.send_len_max();
         let stream = self.sendable(id, false)?;
         if stream.kind != Kind::Bytes {
             return Err(SendError::Kind("messages"));
@@ -154,6 +161,7 @@ impl SessionMachine {
         } else {
             stream.send.buffer.push(Bytes::copy_from_slice(taken));
         }
+        self.queued(taken.len());
         self.schedule(id);
         Ok(taken.len())
     }
@@ -163,7 +171,7 @@ impl SessionMachine {
     /// # Errors
     /// [`SendError::Blocked`] where the stream is full; an [`Event::Writable`] comes then.
     pub fn write_bytes(&mut self, id: StreamId, octets: Bytes) -> Result<(), SendError> {
-        let max = self.config.limits.send_buffer_len_max;
+        let max = self.send_len_max();
         let stream = self.sendable(id, false)?;
         if stream.kind != Kind::Bytes {
             return Err(SendError::Kind("messages"));
@@ -172,7 +180,9 @@ impl SessionMachine {
             stream.send.wants_room = true;
             return Err(SendError::Blocked);
         }
+        let len = octets.len();
         stream.send.buffer.push(octets);
+        self.queued(len);
         self.schedule(id);
         Ok(())
     }
@@ -190,7 +200,7 @@ impl SessionMachine {
         ttl: Option<Duration>,
     ) -> Result<(), SendError> {
         let now = self.at(now);
-        let (queue_max, max) = (self.config.limits.send_buffer_len_max, self.peer.max_message);
+        let (queue_max, max) = (self.send_len_max(), self.peer.max_message);
         let stream = self.sendable(id, false)?;
         let Some(messages) = &mut stream.send.messages else { return Err(SendError::Kind("no messages")) };
         if data.len() as u64 > max {
@@ -201,10 +211,12 @@ impl SessionMachine {
             stream.send.wants_room = true;
             return Err(SendError::Blocked);
         }
-        messages.queued_len += data.len();
+        let len = data.len();
+        messages.queued_len += len;
         let out = OutMessage { id: messages.next_id, data, is_begun: false, expires_at: ttl.map(|ttl| now + ttl) };
         messages.next_id += 1;
         messages.queue.push_back(out);
+        self.queued(len);
         self.schedule(id);
         Ok(())
     }
@@ -347,11 +359,11 @@ impl SessionMachine {
             stream.recv.taken += len as u64;
         }
         self.ledger.taken(len);
-        if self.end.is_some() {
-            return;
+        if self.end.is_none() {
+            self.grant_stream(now, id);
         }
-        self.grant_stream(now, id);
         self.give_back(now, len as u64);
+        self.account();
     }
 
     /// The next message; `None` is the end.
@@ -454,6 +466,7 @@ impl SessionMachine {
             self.reset_half(id, Code::CANCELLED, 0);
         }
         self.forget_if_done(id);
+        self.account();
     }
 
     /// The application lets go of the peer's direction; one that is not at its end is stopped.
@@ -463,16 +476,15 @@ impl SessionMachine {
         let Some(stream) = self.table.get_mut(id) else { return };
         stream.recv.is_released = true;
         stream.recv.wants_data = false;
-        if self.end.is_none() {
-            if stream.recv.has_ended {
-                let (given_back, incomplete) = stream.recv.drop_buffered();
-                self.credit.incomplete -= incomplete;
-                self.give_back(now, given_back);
-            } else {
-                self.stop_half(now, id, Code::CANCELLED);
-            }
+        if self.end.is_none() && !stream.recv.has_ended {
+            self.stop_half(now, id, Code::CANCELLED);
+        } else {
+            let (given_back, incomplete) = stream.recv.drop_buffered();
+            self.credit.incomplete -= incomplete;
+            self.give_back(now, given_back);
         }
         self.forget_if_done(id);
+        self.account();
     }
 
     /// Refuses a stream that the peer opened: nothing was done with it.
@@ -503,7 +515,7 @@ impl SessionMachine {
         if data.len() as u64 > max {
             return Err(DatagramError::TooLarge { len: data.len(), max });
         }
-        let bound = self.config.limits.datagram_queue_len_max;
+        let bound = self.datagram_len_max();
         let queue = &mut self.datagrams;
         queue.out_len += data.len().max(64);
         queue.out.push_back(OutDatagram { flow, data, expires_at: ttl.map(|ttl| now + ttl) });
@@ -512,6 +524,7 @@ impl SessionMachine {
             queue.out_len -= oldest.data.len().max(64);
             self.stats.datagrams_dropped += 1;
         }
+        self.account();
         Ok(())
     }
 
@@ -524,6 +537,7 @@ impl SessionMachine {
         };
         queue.incoming_len -= data.len().max(64);
         self.ledger.taken(data.len());
+        self.account();
         Some((flow, data))
     }
 

@@ -111,9 +111,9 @@ impl SessionMachine {
 
     /// Why the peer may not open this, where it may not.
     //= SMRP-A9, SMRP-ST15, SMRP-ST17
-    fn refusal(&self, kind: Option<Kind>, metadata: Option<&Parameters>) -> Option<Code> {
+    fn refusal(&mut self, kind: Option<Kind>, metadata: Option<&Parameters>) -> Option<Code> {
         let Some(kind) = kind else { return Some(Code::REFUSED) };
-        if self.drain.as_ref().is_some_and(|drain| drain.is_final) {
+        if self.drain.as_ref().is_some_and(|drain| drain.is_final) || self.refuses_streams() {
             return Some(Code::REFUSED);
         }
         let name = metadata.and_then(|metadata| metadata.get(parameter::NAME)).unwrap_or_default();
@@ -240,7 +240,7 @@ impl SessionMachine {
                 recv.incomplete += len as u64;
                 let is_too_large = recv.received > max_message;
                 self.credit.incomplete += len as u64;
-                if is_too_large || self.credit.incomplete > self.config.limits.assembly_len_max {
+                if is_too_large || !self.may_assemble() {
                     self.too_large(now, id, if is_too_large { Code::TOO_LARGE } else { Code::QUOTA });
                 } else {
                     self.grant_stream(now, id);
@@ -461,11 +461,9 @@ impl SessionMachine {
         if data.len() as u64 > self.ours.max_datagram {
             return self.fail_rule(Code::PROTOCOL_VIOLATION, number::DGRAM, "a datagram above the limit");
         }
-        let charged = data.len().max(64);
+        let (charged, bound) = (data.len().max(64), self.datagram_len_max());
         let queue = &mut self.datagrams;
-        if queue.incoming_len + charged > self.config.limits.datagram_queue_len_max
-            || !self.access.allows(Verb::Datagram, "")
-        {
+        if queue.incoming_len + charged > bound || !self.access.allows(Verb::Datagram, "") {
             self.stats.datagrams_lost += 1;
             return;
         }
@@ -497,7 +495,9 @@ impl SessionMachine {
     //= SMRP-ST4, SMRP-ST5
     pub(super) fn forget_if_done(&mut self, id: StreamId) {
         let Some(stream) = self.table.get(id) else { return };
-        if !stream.is_done() || stream.send.is_scheduled {
+        // Once the session is over it is enough that nobody holds it.
+        let is_over = self.end.is_some() && stream.send.is_released && stream.recv.is_released;
+        if !is_over && (!stream.is_done() || stream.send.is_scheduled) {
             return;
         }
         if stream.is_charged {

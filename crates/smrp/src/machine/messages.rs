@@ -74,7 +74,7 @@ impl SessionMachine {
             Step::Part => {
                 recv.incomplete += len as u64;
                 self.credit.incomplete += len as u64;
-                if self.credit.incomplete > self.config.limits.assembly_len_max {
+                if !self.may_assemble() {
                     return self.too_large(now, id, Code::QUOTA);
                 }
                 self.grant_stream(now, id);

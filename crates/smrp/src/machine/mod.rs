@@ -1,5 +1,6 @@
 //! All rules of a session, without I/O.
 
+mod account;
 mod buffer;
 mod commands;
 mod event;
@@ -28,6 +29,7 @@ pub use timers::Reason;
 pub use transmit::Transmit;
 
 use crate::access::Access;
+use crate::budget::{Pressure, Share};
 use crate::config::Config;
 use crate::error::{ConfigError, Fault, SessionError};
 use crate::wire::Code;
@@ -147,6 +149,11 @@ pub struct SessionMachine {
     ledger: Ledger,
     events: VecDeque<Event>,
     datagrams: Datagrams,
+    /// Octets that were handed in and wait to be sent, of all streams.
+    queued_len: u64,
+    share: Share,
+    /// How much of the budget was left when it was last looked at.
+    pressure: Pressure,
     access: Access,
     expires_at: Option<Instant>,
     handle: Option<Bytes>,
@@ -187,6 +194,13 @@ impl SessionMachine {
     /// [`ConfigError`] as [`Config::check`] has it.
     pub fn new(role: Role, config: Arc<Config>, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
         config.check()?;
+        let share = Share::of(config.budget.clone());
+        //= SMRP-FC13
+        if let Some(budget) = share.budget().filter(|_| role == Role::Initiator)
+            && budget.pressure() == Pressure::Full
+        {
+            return Err(ConfigError::OverBudget { held: budget.held(), max: budget.len_max() });
+        }
         let (ours, floor) = (config.settings.clone(), Settings::floor());
         let mut session = Self {
             role,
@@ -205,6 +219,9 @@ impl SessionMachine {
             position: 0,
             events: VecDeque::new(),
             datagrams: Datagrams::default(),
+            queued_len: 0,
+            share,
+            pressure: Pressure::Free,
             access: Access::default(),
             expires_at: None,
             handle: None,
@@ -371,6 +388,12 @@ impl SessionMachine {
         self.datagrams.out_len = 0;
         self.control = BytesMut::new();
         self.link.again = Vec::new();
+        // Nothing of it goes out any more; what came may still be taken.
+        for stream in self.table.iter_mut() {
+            stream.send.drop_queued(0);
+        }
+        self.queued_len = 0;
+        self.account();
     }
 
     /// The direction that data of ours takes, and whether we have it.

@@ -51,6 +51,7 @@ impl SessionMachine {
         out.seal();
         let len = (out.len() - before) as u64;
         self.stats.transmitted_len += len;
+        self.account();
         len > 0
     }
 
@@ -71,7 +72,7 @@ impl SessionMachine {
         // Whatever stream it speaks of has been opened first.
         self.transmit_control(out);
         //= SMRP-R4
-        let kept_max = self.config.limits.replay_len_max as u64;
+        let kept_max = self.replay_len_max();
         while out.room() > 0 && (!self.replay.keeps() || self.replay.len() + (out.len() as u64) < kept_max) {
             if self.credit.room() == 0 {
                 self.transmit_without_credit(now, out);
@@ -134,6 +135,7 @@ impl SessionMachine {
         let head_len = stream.opening_metadata().map_or(0, |metadata| metadata.octets().len() as u64);
         let most = most.min(max_frame.saturating_sub(head_len));
         let is_resetting = matches!(stream.send.state, SendState::Resetting { .. });
+        let before = stream.send.queued_len();
         let wrote = if stream.send.messages.is_some() && !is_resetting {
             write_messages(stream, now, most, room, out)
         } else {
@@ -143,8 +145,10 @@ impl SessionMachine {
             true => Outcome::More { is_incremental: stream.priority.is_incremental() },
             false => Outcome::Done,
         };
-        let has_room = stream.send.queued_len() * 2 <= self.config.limits.send_buffer_len_max;
-        let wakes = has_room || stream.send.is_done();
+        let left = stream.send.queued_len();
+        let is_done = stream.send.is_done();
+        let wakes = is_done || left * 2 <= self.send_len_max();
+        self.queued_len -= (before - left) as u64;
         self.credit.sent += wrote.len;
         self.stats.frames_sent += wrote.frames;
         if wakes {
@@ -227,7 +231,7 @@ impl SessionMachine {
             return;
         }
         let reliable_len = reliable_len.min(stream.send.sent + stream.send.buffer.len() as u64);
-        stream.send.drop_queued(reliable_len);
+        self.queued_len -= stream.send.drop_queued(reliable_len);
         if !stream.is_open && reliable_len == 0 && id.direction() == Direction::Uni {
             // The peer has never heard of it, and need not.
             stream.send.state = SendState::Reset(code);

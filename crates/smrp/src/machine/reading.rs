@@ -38,6 +38,7 @@ impl SessionMachine {
             let run = buffer.split_to(len).freeze();
             self.take_run(now, &run);
         }
+        self.account();
         match self.ledger.standing(now) {
             Standing::Good => {}
             Standing::Empty => self.link.paused_until = Some(now + PAUSE),

@@ -81,6 +81,11 @@ impl SessionMachine {
             self.link.stage = Stage::Reattaching;
             return;
         }
+        //= SMRP-FC13
+        if self.role == Role::Acceptor && !self.was_established && self.is_over_budget() {
+            let max = self.config.budget.as_ref().map_or(0, crate::Budget::len_max);
+            return self.close_with(Code::OVERLOAD, 0, "no memory is left", SessionError::OverBudget { max });
+        }
         self.link.stage = Stage::Established;
         if !self.was_established {
             self.was_established = true;
@@ -266,7 +271,7 @@ impl SessionMachine {
     /// A stream of ours that the peer did not process.
     fn was_refused(&mut self, id: StreamId) {
         let Some(stream) = self.table.get_mut(id) else { return };
-        stream.send.drop_queued(0);
+        self.queued_len -= stream.send.drop_queued(0);
         stream.send.stopped = Some(Code::REFUSED);
         if !stream.send.is_done() {
             stream.send.state = SendState::Reset(Code::REFUSED);

@@ -207,15 +207,16 @@ impl SendHalf {
         }
     }
 
-    /// Drops everything that waits beyond the octets that were promised.
-    pub(crate) fn drop_queued(&mut self, reliable_len: u64) {
+    /// Drops everything that waits beyond the octets that were promised, and says how much it was.
+    pub(crate) fn drop_queued(&mut self, reliable_len: u64) -> u64 {
         let keep = usize::try_from(reliable_len.saturating_sub(self.sent)).unwrap_or(usize::MAX);
-        self.buffer.truncate(keep);
+        let mut dropped = self.buffer.truncate(keep);
         self.trailer = None;
         if let Some(messages) = &mut self.messages {
             messages.queue = VecDeque::new();
-            messages.queued_len = 0;
+            dropped += core::mem::take(&mut messages.queued_len);
         }
+        dropped as u64
     }
 }
 

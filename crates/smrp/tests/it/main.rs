@@ -9,6 +9,7 @@
 )]
 
 mod auth;
+mod budget;
 mod driver;
 mod hostile;
 mod laws;
