@@ -4,12 +4,13 @@ use super::acceptor::{Authenticate, Registry};
 use super::carrier::{Carrier, Redial};
 use super::messages::{MessageReceiver, MessageSender};
 use super::requests::{IncomingRequest, Reply};
-use super::shared::{Shared, read_clock};
+use super::shared::{Queue, Shared, State, read_clock};
 use super::streams::{Bidi, IncomingStream, RecvStream, SendStream};
 use super::task::{Task, relink};
+use super::waiting::{Line, Waiter};
 use crate::config::Config;
 use crate::error::{ConfigError, DatagramError, OpenError, SessionError};
-use crate::{Code, Direction, Kind, Request, Role, SessionMachine, Settings, Stats, StreamId};
+use crate::{Code, Direction, Kind, Opened, Request, Role, SessionMachine, Settings, Stats, StreamId};
 use bytes::Bytes;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -164,6 +165,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] where it fails.
     pub async fn established(&self) -> Result<(), SessionError> {
+        let mut waiter = Waiter::of(&self.shared, Line::State);
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             if let Some(end) = &state.end {
@@ -172,7 +174,7 @@ impl Session {
             if state.is_established {
                 return Poll::Ready(Ok(()));
             }
-            state.wait_for_state(cx);
+            waiter.wait(&mut state, cx);
             Poll::Pending
         })
         .await
@@ -180,12 +182,13 @@ impl Session {
 
     /// Waits for the end of the session. Cancel-safe.
     pub async fn closed(&self) -> SessionError {
+        let mut waiter = Waiter::of(&self.shared, Line::State);
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             if let Some(end) = &state.end {
                 return Poll::Ready(end.clone());
             }
-            state.wait_for_state(cx);
+            waiter.wait(&mut state, cx);
             Poll::Pending
         })
         .await
@@ -196,6 +199,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] where the session ends before.
     pub async fn going_away(&self) -> Result<(), SessionError> {
+        let mut waiter = Waiter::of(&self.shared, Line::State);
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             if state.going_away {
@@ -204,7 +208,7 @@ impl Session {
             if let Some(end) = &state.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            state.wait_for_state(cx);
+            waiter.wait(&mut state, cx);
             Poll::Pending
         })
         .await
@@ -215,12 +219,13 @@ impl Session {
         direction: Direction,
         mut open: impl FnMut(&mut SessionMachine, Instant) -> Result<T, OpenError>,
     ) -> Result<T, OpenError> {
+        let mut waiter = Waiter::of(&self.shared, Line::Open(direction));
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             let now = state.now();
             match open(&mut state.machine, now) {
                 Err(OpenError::Blocked) => {
-                    state.wait_to_open(direction, cx);
+                    waiter.wait(&mut state, cx);
                     Poll::Pending
                 }
                 result => {
@@ -286,12 +291,25 @@ impl Session {
         Ok(Reply::of(self.shared.clone(), id))
     }
 
+    async fn next_in(&self, line: Line, which: fn(&mut State) -> &mut Queue) -> Result<Opened, SessionError> {
+        let mut waiter = Waiter::of(&self.shared, line);
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if let Some(next) = state.next_in(which) {
+                return Poll::Ready(next);
+            }
+            waiter.wait(&mut state, cx);
+            Poll::Pending
+        })
+        .await
+    }
+
     /// The next stream of octets that the peer opened. Cancel-safe.
     ///
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn accept(&self) -> Result<IncomingStream, SessionError> {
-        let opened = poll_fn(|cx| self.shared.lock().poll_queue(|state| &mut state.streams, cx)).await?;
+        let opened = self.next_in(Line::Streams, |state| &mut state.streams).await?;
         Ok(IncomingStream::of(&self.shared, opened))
     }
 
@@ -300,7 +318,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn accept_messages(&self) -> Result<(MessageReceiver, Option<MessageSender>), SessionError> {
-        let opened = poll_fn(|cx| self.shared.lock().poll_queue(|state| &mut state.channels, cx)).await?;
+        let opened = self.next_in(Line::Channels, |state| &mut state.channels).await?;
         let id = opened.stream;
         let sender = (id.direction() == Direction::Bidi).then(|| MessageSender::of(self.shared.clone(), id));
         Ok((MessageReceiver::of(self.shared.clone(), id, Some(opened)), sender))
@@ -311,7 +329,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn accept_request(&self) -> Result<IncomingRequest, SessionError> {
-        let opened = poll_fn(|cx| self.shared.lock().poll_queue(|state| &mut state.requests, cx)).await?;
+        let opened = self.next_in(Line::Requests, |state| &mut state.requests).await?;
         Ok(IncomingRequest::of(&self.shared, opened))
     }
 
@@ -332,6 +350,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn receive_datagram(&self) -> Result<(u64, Bytes), SessionError> {
+        let mut waiter = Waiter::of(&self.shared, Line::Datagrams);
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             if let Some(datagram) = state.machine.receive_datagram() {
@@ -340,7 +359,7 @@ impl Session {
             if let Some(end) = &state.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            state.wait_for_datagrams(cx);
+            waiter.wait(&mut state, cx);
             Poll::Pending
         })
         .await
