@@ -12,6 +12,7 @@ mod session;
 mod shared;
 mod streams;
 mod task;
+mod telling;
 mod waiting;
 
 pub use acceptor::{Accepted, Acceptor, AcceptorLimits, Authenticate};

@@ -110,7 +110,12 @@ fn start(role: Role, config: Config, carrier: Carrier) -> Result<(Session, Task)
     })?;
     let write_timeout = config.limits.write_timeout;
     let machine = SessionMachine::new(role, Arc::new(config), seed, Instant::EPOCH)?;
+    // What stands in it is told with each event, so it says who, and nothing that lets anybody in.
+    //= SMRP-A8
+    let peer = carrier.peer.as_deref();
+    let span = tracing::info_span!("session", ?role, peer);
     let shared = Shared::new(machine, read_clock());
+    shared.lock().span = span;
     let task = Task::new(shared.clone(), carrier.io, write_timeout);
     Ok((Session::of(shared), task))
 }
@@ -378,6 +383,7 @@ impl Session {
     pub fn drain(&self, duration: Duration, redirect: Option<&str>) {
         let mut state = self.shared.lock();
         let now = state.refresh();
+        tracing::info!(parent: &state.span, ?duration, redirect, "draining");
         state.machine.drain(now, duration, redirect);
         state.wake_task();
     }

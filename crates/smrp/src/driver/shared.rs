@@ -73,6 +73,8 @@ pub(super) struct State {
     pub(super) going_away: bool,
     /// Handles that are out; the last one to go closes the session.
     pub(super) handles: usize,
+    /// What is told of it in logs.
+    pub(super) span: tracing::Span,
 }
 
 /// What the machine asks of the task.
@@ -119,6 +121,7 @@ impl Shared {
             for_task: VecDeque::new(),
             going_away: false,
             handles: 0,
+            span: tracing::Span::none(),
         };
         Arc::new(Self { state: Mutex::new(state) })
     }
@@ -229,6 +232,7 @@ impl State {
     }
 
     fn deliver(&mut self, event: Event) {
+        super::telling::tell(&self.span, &event);
         match event {
             Event::Readable(id) => {
                 if let Some(reader) = self.waiting.get_mut(&id).and_then(|halves| halves.reader.take()) {
@@ -272,7 +276,7 @@ impl State {
                 self.machine.close(now, Code::AUTH_FAILED, "");
                 self.end.get_or_insert(SessionError::AuthRefused);
             }
-            Event::Reattached | Event::Authenticated { .. } | Event::AuthRefused(_) => {}
+            Event::Paused { .. } | Event::Reattached | Event::Authenticated { .. } | Event::AuthRefused(_) => {}
             Event::Ended(error) => self.over(error),
         }
     }

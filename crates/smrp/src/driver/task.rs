@@ -274,7 +274,7 @@ impl Task {
                     Ok(adoption) => {
                         let inbox = core::mem::take(&mut self.inbox.octets);
                         let config = state.machine.config();
-                        let carrier = Carrier { io, security: config.security, is_local: config.is_local };
+                        let carrier = Carrier { io, security: config.security, is_local: config.is_local, peer: None };
                         kept.deliver_events();
                         let out = core::mem::replace(&mut self.out, Transmit::new(TRANSMIT_LEN));
                         kept.replacement = Some(Replacement { carrier, inbox, out, farewell: adoption.farewell });

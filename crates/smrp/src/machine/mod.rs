@@ -112,6 +112,8 @@ pub struct Stats {
     pub reattached: u64,
     /// Wasted work of the peer, in thousandths.
     pub ledger_charged: u64,
+    /// How often reading stopped because of wasted work.
+    pub ledger_pauses: u64,
     /// The smoothed round trip, where one was measured.
     pub rtt: Option<Duration>,
     /// Octets of data that may be sent now, as far as the session alone is asked.

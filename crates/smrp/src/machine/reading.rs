@@ -1,5 +1,6 @@
 //! From octets to frames, and which of them may come now.
 
+use super::event::Event;
 use super::ledger::{Charge, PAUSE, Standing};
 use super::link::Stage;
 use super::{Phase, SessionMachine};
@@ -41,7 +42,11 @@ impl SessionMachine {
         self.account();
         match self.ledger.standing(now) {
             Standing::Good => {}
-            Standing::Empty => self.link.paused_until = Some(now + PAUSE),
+            Standing::Empty => {
+                self.link.paused_until = Some(now + PAUSE);
+                self.stats.ledger_pauses += 1;
+                self.events.push_back(Event::Paused { pause: PAUSE });
+            }
             Standing::Abuse => self.fail_rule(Code::ABUSE, 0, "too much wasted work"),
         }
     }

@@ -19,4 +19,5 @@ mod raw;
 mod resume;
 mod session;
 mod simulation;
+mod telling;
 mod wire;

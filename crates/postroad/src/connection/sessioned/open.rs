@@ -66,7 +66,14 @@ fn over(carrier: Carrier, (security, is_local): (Security, bool)) -> Result<(smr
             .with_remedy("see what listens there, and that both ends use the same stack"));
     }
     let peer = carrier.peer().map(|peer| peer.to_string());
-    Ok((smrp::Carrier::new(carrier, security, is_local), peer))
+    let carrier = smrp::Carrier::new(carrier, security, is_local);
+    Ok((
+        match &peer {
+            Some(peer) => carrier.with_peer(peer.clone()),
+            None => carrier,
+        },
+        peer,
+    ))
 }
 
 /// Connects, and keeps the session when its connection is lost.
