@@ -1,7 +1,7 @@
 //! The accepting side: who gets in, and which sessions come back.
 
 use super::carrier::Carrier;
-use super::session::Session;
+use super::session::{Observers, Session};
 use super::shared::Shared;
 use crate::budget::{Budget, Pressure};
 use crate::config::Config;
@@ -49,6 +49,7 @@ pub struct Acceptor {
     config: Config,
     registry: Arc<Registry>,
     authenticate: Option<Arc<dyn Authenticate>>,
+    observers: Observers,
 }
 
 impl core::fmt::Debug for Acceptor {
@@ -73,7 +74,8 @@ impl Acceptor {
     /// [`ConfigError`] as [`Config::check`] has it.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Self { config, registry: Arc::new(Registry::new(AcceptorLimits::default())), authenticate: None })
+        let registry = Arc::new(Registry::new(AcceptorLimits::default()));
+        Ok(Self { config, registry, authenticate: None, observers: Observers::default() })
     }
 
     /// With these bounds.
@@ -91,13 +93,22 @@ impl Acceptor {
         self
     }
 
+    /// Writing traces of some of its sessions. It costs nothing where a session is not among them.
+    #[cfg(feature = "qlog")]
+    #[must_use]
+    pub fn with_qlog(mut self, qlog: super::Qlog) -> Self {
+        self.observers.qlog = Some(qlog);
+        self
+    }
+
     /// Runs the handshake on a connection. Not cancel-safe: dropping it drops the connection.
     ///
     /// # Errors
     /// [`SessionError`] where the handshake fails.
     pub async fn accept(&self, carrier: Carrier) -> Result<Accepted, SessionError> {
         self.registry.relieve(self.config.budget.as_ref());
-        let session = Session::begin_accepting(&self.config, carrier, self.registry.clone(), self.authenticate.clone());
+        let (registry, authenticate) = (self.registry.clone(), self.authenticate.clone());
+        let session = Session::begin_accepting(&self.config, carrier, registry, authenticate, &self.observers);
         match session.established().await {
             Ok(()) => Ok(Accepted::Session(session)),
             Err(SessionError::Superseded) => Ok(Accepted::Resumed),

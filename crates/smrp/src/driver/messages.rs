@@ -4,7 +4,7 @@ use super::session::{release_receive, release_send};
 use super::shared::Shared;
 use super::streams::{poll_receive, poll_send};
 use crate::error::{ReceiveError, SendError};
-use crate::{Opened, StreamId};
+use crate::{Opened, StreamId, StreamStats};
 use bytes::Bytes;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -37,6 +37,12 @@ const BATCH_LEN: usize = 16 << 10;
 impl MessageSender {
     pub(super) fn of(shared: Arc<Shared>, id: StreamId) -> Self {
         Self { shared, id }
+    }
+
+    /// What both directions of it have done so far.
+    #[must_use]
+    pub fn stats(&self) -> StreamStats {
+        self.shared.lock().machine.stream_stats(self.id).unwrap_or_default()
     }
 
     /// Which stream it is.
@@ -112,6 +118,12 @@ impl Drop for MessageSender {
 impl MessageReceiver {
     pub(super) fn of(shared: Arc<Shared>, id: StreamId, opened: Option<Opened>) -> Self {
         Self { shared, id, opened, ready: VecDeque::new() }
+    }
+
+    /// What both directions of it have done so far.
+    #[must_use]
+    pub fn stats(&self) -> StreamStats {
+        self.shared.lock().machine.stream_stats(self.id).unwrap_or_default()
     }
 
     /// Which stream it is.

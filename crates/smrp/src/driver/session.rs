@@ -55,6 +55,7 @@ pub struct Dial {
     /// How this end behaves. What the carrier is comes with it.
     pub config: Config,
     redial: Option<Arc<dyn Redial>>,
+    observers: Observers,
 }
 
 impl core::fmt::Debug for Dial {
@@ -67,7 +68,15 @@ impl Dial {
     /// With this configuration.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, redial: None }
+        Self { config, redial: None, observers: Observers::default() }
+    }
+
+    /// Writing traces of some of its sessions. It costs nothing where a session is not among them.
+    #[cfg(feature = "qlog")]
+    #[must_use]
+    pub fn with_qlog(mut self, qlog: super::Qlog) -> Self {
+        self.observers.qlog = Some(qlog);
+        self
     }
 
     /// With a way to get another connection when the first one is lost: the session goes on over it.
@@ -85,7 +94,7 @@ impl Dial {
         let mut config = self.config.clone();
         config.security = carrier.security;
         config.is_local = carrier.is_local;
-        let (session, mut task) = start(Role::Initiator, config, carrier)?;
+        let (session, mut task) = start(Role::Initiator, config, carrier, &self.observers)?;
         task.redial = self.redial.clone();
         tokio::spawn(task.run());
         Ok(session)
@@ -102,14 +111,36 @@ impl Dial {
     }
 }
 
-fn start(role: Role, config: Config, carrier: Carrier) -> Result<(Session, Task), ConfigError> {
+/// What is told of what its sessions do, and to whom.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Observers {
+    #[cfg(feature = "qlog")]
+    pub(super) qlog: Option<super::Qlog>,
+}
+
+impl Observers {
+    /// Begins the trace of a session, where it is to have one.
+    #[cfg(feature = "qlog")]
+    fn attach(&self, machine: &mut SessionMachine) {
+        if let Some(observer) = self.qlog.as_ref().and_then(|qlog| qlog.session(machine.role())) {
+            machine.set_observer(observer);
+        }
+    }
+
+    #[cfg(not(feature = "qlog"))]
+    #[allow(clippy::unused_self, reason = "without a feature there is nobody to tell")]
+    fn attach(&self, _: &mut SessionMachine) {}
+}
+
+fn start(role: Role, config: Config, carrier: Carrier, observers: &Observers) -> Result<(Session, Task), ConfigError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|_| ConfigError::Limit {
         field: "seed",
         reason: "cannot be had: the system gives no random octets",
     })?;
     let write_timeout = config.limits.write_timeout;
-    let machine = SessionMachine::new(role, Arc::new(config), seed, Instant::EPOCH)?;
+    let mut machine = SessionMachine::new(role, Arc::new(config), seed, Instant::EPOCH)?;
+    observers.attach(&mut machine);
     // What stands in it is told with each event, so it says who, and nothing that lets anybody in.
     //= SMRP-A8
     let peer = carrier.peer.as_deref();
@@ -136,11 +167,12 @@ impl Session {
         carrier: Carrier,
         registry: Arc<Registry>,
         authenticate: Option<Arc<dyn Authenticate>>,
+        observers: &Observers,
     ) -> Self {
         let mut config = config.clone();
         config.security = carrier.security;
         config.is_local = carrier.is_local;
-        let (session, mut task) = match start(Role::Acceptor, config, carrier) {
+        let (session, mut task) = match start(Role::Acceptor, config, carrier, observers) {
             Ok(started) => started,
             Err(error) => return Self::failed(error),
         };

@@ -39,7 +39,11 @@ impl SessionMachine {
     #[inline]
     pub(super) fn account(&mut self) {
         if self.share.budget().is_some() {
-            self.pressure = self.share.hold(self.held_len(self.promised()));
+            let pressure = self.share.hold(self.held_len(self.promised()));
+            if pressure != self.pressure {
+                self.pressure = pressure;
+                self.observe_pressure(pressure);
+            }
         }
     }
 

@@ -83,7 +83,7 @@ impl SessionMachine {
         }
         self.stats.streams_opened += 1;
         let opening = (metadata.is_some() || ttl.is_some()).then(|| Box::new(Beginning::Opening { metadata, ttl }));
-        self.table.insert(Stream {
+        let stream = Stream {
             id,
             kind,
             priority,
@@ -93,7 +93,9 @@ impl SessionMachine {
             send: SendHalf::new(true, self.peer.init_max_stream, kind, self.peer.init_max_msgs),
             recv: RecvHalf::new(both, self.ours.init_max_stream, kind, self.ours.init_max_msgs, now),
             is_charged: false,
-        });
+        };
+        self.observe_opened(&stream, "local");
+        self.table.insert(stream);
         Ok(id)
     }
 
@@ -516,13 +518,19 @@ impl SessionMachine {
             return Err(DatagramError::TooLarge { len: data.len(), max });
         }
         let bound = self.datagram_len_max();
+        let mut displaced = 0;
         let queue = &mut self.datagrams;
         queue.out_len += data.len().max(64);
         queue.out.push_back(OutDatagram { flow, data, expires_at: ttl.map(|ttl| now + ttl) });
         while queue.out_len > bound {
             let Some(oldest) = queue.out.pop_front() else { break };
             queue.out_len -= oldest.data.len().max(64);
-            self.stats.datagrams_dropped += 1;
+            displaced += 1;
+        }
+        if displaced > 0 {
+            self.stats.datagrams_dropped += displaced;
+            self.stats.datagrams_displaced += displaced;
+            self.observe_drop("datagram_out", "queue_full", None, displaced);
         }
         self.account();
         Ok(())

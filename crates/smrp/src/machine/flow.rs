@@ -2,6 +2,7 @@
 
 use super::SessionMachine;
 use super::stream::Stream;
+use crate::trace::Observed;
 use crate::wire::Frame;
 use core::time::Duration;
 use wirekit::Instant;
@@ -98,6 +99,8 @@ impl SessionMachine {
         let octets = credit.taken.saturating_add(credit.incomplete).saturating_add(credit.window);
         if octets > credit.told {
             credit.told = octets;
+            let (direction, messages, window) = ("given", None, Some(window));
+            self.observe(|| Observed::CreditUpdated { direction, stream: None, octets, messages, window });
             self.put_control(&Frame::MaxData { octets });
         }
     }
@@ -108,6 +111,10 @@ impl SessionMachine {
         let floor = (self.ours.init_max_stream, self.ours.init_max_msgs);
         let Some(stream) = self.table.get_mut(id) else { return };
         let Some(frame) = grant(stream, now, rtt, ceiling, floor) else { return };
+        let (direction, window) = ("given", Some(stream.recv.window));
+        if let Frame::MaxStream { octets, messages, .. } = frame {
+            self.observe(|| Observed::CreditUpdated { direction, stream: Some(id), octets, messages, window });
+        }
         self.put_control(&frame);
     }
 

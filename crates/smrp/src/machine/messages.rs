@@ -61,6 +61,7 @@ impl SessionMachine {
             if msg.first {
                 messages.taken += 1;
             }
+            self.drop_data(id, len);
             return self.give_back(now, len as u64);
         }
         match assemble(messages, kind, msg, max_message, run_len, &mut self.arena) {
@@ -117,6 +118,7 @@ impl SessionMachine {
         recv.incomplete -= dropped;
         recv.taken += dropped;
         self.credit.incomplete -= dropped;
+        self.observe_drop("message_in", "skipped", Some(id), count);
         self.give_back(now, dropped);
         self.grant_stream(now, id);
     }

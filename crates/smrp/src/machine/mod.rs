@@ -9,12 +9,14 @@ mod incoming;
 mod ledger;
 mod link;
 mod messages;
+mod observing;
 mod outgoing;
 mod reading;
 mod replay;
 mod resume;
 mod scheduler;
 mod settling;
+mod stats;
 mod stream;
 mod table;
 #[cfg(feature = "tokio")]
@@ -25,6 +27,7 @@ mod transmit;
 pub use commands::Request;
 pub use event::{Claim, Event, Grant, Opened, Reattach, Ticket};
 pub use resume::Adoption;
+pub use stats::{Stats, StreamStats};
 pub use timers::Reason;
 pub use transmit::Transmit;
 
@@ -42,7 +45,7 @@ use link::{Link, Stage};
 use replay::Replay;
 use scheduler::Scheduler;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use table::Table;
 use wirekit::{Deadline, Instant, Machine};
@@ -80,50 +83,6 @@ struct Drain {
 #[derive(Clone, Debug)]
 struct PeerGoing {
     redirect: Option<String>,
-}
-
-/// What a session has done. Octets are those of frames; messages and streams count in both directions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Octets received.
-    pub received_len: u64,
-    /// Octets handed to the carrier.
-    pub transmitted_len: u64,
-    /// Frames received.
-    pub frames_received: u64,
-    /// Frames written.
-    pub frames_sent: u64,
-    /// Frames of unknown types that were skipped.
-    pub frames_skipped: u64,
-    /// Frames that came for closed streams.
-    pub frames_late: u64,
-    /// Streams opened by either end.
-    pub streams_opened: u64,
-    /// Datagrams dropped before they were sent.
-    pub datagrams_dropped: u64,
-    /// Datagrams that came and found the queue full.
-    pub datagrams_lost: u64,
-    /// Messages whose time passed before they were sent whole.
-    pub messages_expired: u64,
-    /// Messages that the peer gave up.
-    pub messages_skipped: u64,
-    /// How often a link was replaced.
-    pub reattached: u64,
-    /// Wasted work of the peer, in thousandths.
-    pub ledger_charged: u64,
-    /// How often reading stopped because of wasted work.
-    pub ledger_pauses: u64,
-    /// The smoothed round trip, where one was measured.
-    pub rtt: Option<Duration>,
-    /// Octets of data that may be sent now, as far as the session alone is asked.
-    pub credit_left: u64,
-    /// Octets of data that came and were neither taken nor given back.
-    pub untaken_len: u64,
-    /// Of these, octets of messages that are not whole.
-    pub incomplete_len: u64,
-    /// Octets of session frames that are kept for another link.
-    pub replay_len: u64,
 }
 
 /// One end of a session.
@@ -169,6 +128,9 @@ pub struct SessionMachine {
     now: Instant,
     rtt: Option<Duration>,
     stats: Stats,
+    observer: Option<Box<dyn crate::trace::Observe>>,
+    /// Octets that went out again, of streams that are there: apart, since few streams have any.
+    replayed: BTreeMap<StreamId, u64>,
     /// Of what was read last: where short messages are copied to.
     arena: BytesMut,
 }
@@ -237,6 +199,8 @@ impl SessionMachine {
             now,
             rtt: None,
             stats: Stats::default(),
+            observer: None,
+            replayed: BTreeMap::new(),
             arena: BytesMut::new(),
             config,
         };
@@ -279,20 +243,6 @@ impl SessionMachine {
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.access.subject()
-    }
-
-    /// What it has done so far.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        Stats {
-            rtt: self.rtt,
-            ledger_charged: self.ledger.charged,
-            credit_left: self.credit.room(),
-            untaken_len: self.credit.received - self.credit.taken,
-            incomplete_len: self.credit.incomplete,
-            replay_len: self.replay.len(),
-            ..self.stats
-        }
     }
 
     /// Streams that are open or not yet let go of.
@@ -382,6 +332,7 @@ impl SessionMachine {
             return;
         }
         self.end = Some(Box::new(error));
+        self.observe_end();
         self.link.pong = None;
         self.phase = Phase::Over;
         self.replay.stop_keeping();

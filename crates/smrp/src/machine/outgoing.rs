@@ -4,6 +4,7 @@ use super::link::Stage;
 use super::scheduler::{Outcome, QUANTUM};
 use super::stream::{ASSEMBLIES_MAX, Beginning, RecvState, SendMessages, SendState, Stream};
 use super::{Phase, SessionMachine, Transmit};
+use crate::trace::Observed;
 use crate::wire::{Code, Frame, Open, Parameters, number, put_header, put_varint, varint_len};
 use crate::{Direction, Kind, Role, StreamId};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -18,14 +19,18 @@ const FIELDS_LEN_MAX: u64 = 32;
 struct Wrote {
     len: u64,
     frames: u64,
+    /// Messages whose time had passed.
+    expired: u64,
 }
 
 impl SessionMachine {
     pub(super) fn transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
         let before = out.len();
+        let count = out.seal();
         if self.link.stage == Stage::Over && self.link.out.is_empty() {
             return false;
         }
+        let mut again = count..count;
         if let Some(data) = self.link.pong.take() {
             self.link.put(&Frame::Ping { ack: true, data });
         }
@@ -40,6 +45,7 @@ impl SessionMachine {
                     out.put_chunk(chunk);
                 }
                 let fresh = out.seal();
+                again = first..fresh;
                 self.transmit_session(now, out);
                 let count = out.seal();
                 if count > first {
@@ -49,6 +55,12 @@ impl SessionMachine {
             }
         }
         out.seal();
+        if self.is_observed() {
+            // Datagrams and frames of the link go first, then what goes out again, then what is new.
+            self.observe_sent(out.since(count).take(again.start.saturating_sub(count)), false);
+            self.observe_sent(out.since(again.start).take(again.len()), true);
+            self.observe_sent(out.since(again.end), false);
+        }
         let len = (out.len() - before) as u64;
         self.stats.transmitted_len += len;
         self.account();
@@ -116,6 +128,8 @@ impl SessionMachine {
             self.credit.blocked_at = Some(at);
             Frame::Blocked { scope: 0, stream: StreamId::new(0), at }.encode(out.tail());
             self.stats.frames_sent += 1;
+            self.stats.blocked_count += 1;
+            self.observe(|| Observed::CreditBlocked { by: "local", at });
         }
     }
 
@@ -147,10 +161,19 @@ impl SessionMachine {
         };
         let left = stream.send.queued_len();
         let is_done = stream.send.is_done();
+        // It has more, and its own credit is used up.
+        let is_blocked = left > 0 && outcome == Outcome::Done && !is_done;
+        stream.send.blocked_count = stream.send.blocked_count.saturating_add(u32::from(is_blocked));
         let wakes = is_done || left * 2 <= self.send_len_max();
         self.queued_len -= (before - left) as u64;
         self.credit.sent += wrote.len;
         self.stats.frames_sent += wrote.frames;
+        if wrote.expired > 0 {
+            self.observe_drop("message_out", "expired", Some(id), wrote.expired);
+        }
+        if is_done {
+            self.observe_send_end(id);
+        }
         if wakes {
             self.wake_writer(id);
         }
@@ -206,6 +229,8 @@ impl SessionMachine {
             self.datagrams.out_len -= datagram.data.len().max(64);
             if datagram.expires_at.is_some_and(|at| at <= now) {
                 self.stats.datagrams_dropped += 1;
+                self.stats.datagrams_expired += 1;
+                self.observe_drop("datagram_out", "expired", None, 1);
                 continue;
             }
             let ttl_ms = datagram.expires_at.map(|at| left_ms(at, now));
@@ -236,6 +261,7 @@ impl SessionMachine {
             // The peer has never heard of it, and need not.
             stream.send.state = SendState::Reset(code);
             stream.is_open = true;
+            self.observe_send_end(id);
             self.wake(id);
             return;
         }
@@ -243,6 +269,7 @@ impl SessionMachine {
             stream.send.state = SendState::Reset(code);
             let final_len = stream.send.sent;
             self.put_control(&Frame::Reset { stream: id, code, final_len, reliable_len });
+            self.observe_send_end(id);
         } else {
             stream.send.state = SendState::Resetting { code, reliable_len };
             self.schedule(id);
@@ -263,6 +290,8 @@ impl SessionMachine {
             stream.send.state = SendState::Reset(code);
             stream.recv.has_ended = true;
             stream.is_open = true;
+            self.observe_send_end(id);
+            self.observe_receive_end(id, "stopped", Some(code));
             self.wake(id);
             return;
         }
@@ -272,6 +301,7 @@ impl SessionMachine {
             self.open_now(id);
         }
         self.put_control(&Frame::Stop { stream: id, code });
+        self.observe_receive_end(id, "stopped", Some(code));
         self.give_back(now, given_back);
     }
 
@@ -356,7 +386,7 @@ fn write_data(stream: &mut Stream, most: u64, room: u64, out: &mut Transmit) -> 
         frames += 1;
         send.state = SendState::Reset(code);
     }
-    Wrote { len: len as u64, frames }
+    Wrote { len: len as u64, frames, expired: 0 }
 }
 
 /// Messages, as many as fit a turn.
@@ -369,9 +399,9 @@ fn write_messages(stream: &mut Stream, now: Instant, most: u64, room: u64, out: 
         frames += 1;
     }
     let send = &mut stream.send;
-    let Some(messages) = &mut send.messages else { return Wrote { len: 0, frames } };
+    let Some(messages) = &mut send.messages else { return Wrote { len: 0, frames, expired: 0 } };
     let mut may = send.max.saturating_sub(send.sent).min(room);
-    let mut len = 0;
+    let (mut len, expired) = (0, messages.expired);
     while let Some(front) = messages.queue.front() {
         if front.expires_at.is_some_and(|at| at <= now) {
             skip_front(messages, id, out);
@@ -404,7 +434,8 @@ fn write_messages(stream: &mut Stream, now: Instant, most: u64, room: u64, out: 
             send.state = SendState::Finished;
         }
     }
-    Wrote { len, frames }
+    let expired = messages.expired - expired;
+    Wrote { len, frames, expired }
 }
 
 /// Gives up the message at the front, and says so.

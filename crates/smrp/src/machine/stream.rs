@@ -64,6 +64,8 @@ pub(crate) struct SendHalf {
     pub(crate) sent: u64,
     /// Octets that may be sent.
     pub(crate) max: u64,
+    /// Turns at whose end its own credit was used up and it had more.
+    pub(crate) blocked_count: u32,
     pub(crate) is_scheduled: bool,
     /// The application waits for room.
     pub(crate) wants_room: bool,
@@ -169,6 +171,7 @@ impl SendHalf {
             buffer: Buffer::default(),
             sent: 0,
             max,
+            blocked_count: 0,
             is_scheduled: false,
             wants_room: false,
             is_released: !exists,

@@ -89,6 +89,9 @@ pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessio
     let (carrier, peer) = over(carrier, at)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
     let mut dial = Dial::new(config);
+    if let Some(qlog) = options::Traces::of(&url, options.traces.as_ref())? {
+        dial = dial.with_qlog(qlog);
+    }
     if url.options().reconnect != Some(false) {
         let (url, options) = (url.clone(), options.clone());
         dial = dial.with_redial(move || {
@@ -110,6 +113,10 @@ pub(crate) async fn acceptor(url: &Url, options: &ListenOptions) -> Result<Accep
     let limits = options::limits(url, options.limits);
     let acceptor = Acceptor::new(settings(url, &limits)?);
     let acceptor = acceptor.map_err(|error| config(error.to_string(), "see what the URL and the options say"))?;
+    let acceptor = match options::Traces::of(url, options.traces.as_ref())? {
+        Some(qlog) => acceptor.with_qlog(qlog),
+        None => acceptor,
+    };
     let tokens = carrier::device::Tokens::of(url, options).await?;
     Ok(match tokens.is_empty() {
         false => acceptor.with_authentication(move |claim: &Claim| {
