@@ -533,5 +533,5 @@ fn streams_and_drops_are_counted_by_their_reason() {
     pair.a.session.drain(now, Duration::from_secs(9), None);
     pair.wait(Duration::from_secs(1));
     assert_eq!((pair.a.session.stats().streams_refused, pair.b.session.stats().streams_refused), (0, 0));
-    assert_eq!(pair.a.session.stream_stats(smrp::StreamId::new(400)), None);
+    assert_eq!(pair.a.session.stream_stats(StreamId::new(400)), None);
 }
