@@ -3,7 +3,7 @@
 use crate::url::{Interval, Mode, Profile, Url};
 use crate::{Capability, Error, ErrorKind};
 use smp_framing::NodeGeneration;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The longest message that goes out whole, unless the URL says another: 16 KiB.
@@ -101,6 +101,28 @@ impl core::fmt::Debug for Token {
     }
 }
 
+/// Where traces of sessions go, and how many of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Traces {
+    dir: PathBuf,
+    one_in: u64,
+}
+
+impl Traces {
+    /// What writes them, where the URL or an option asks for any.
+    pub(crate) fn of(url: &Url, options: Option<&Self>) -> Result<Option<smrp::Qlog>, Error> {
+        let of_url = url.options().qlog.as_ref().map(|dir| Self { dir: dir.clone(), one_in: 1 });
+        let Some(Self { dir, one_in }) = of_url.as_ref().or(options) else { return Ok(None) };
+        let qlog = smrp::Qlog::to_dir(dir, smrp::QlogOptions::default().with_one_in(*one_in));
+        let why = |error: std::io::Error| {
+            let what =
+                format!("no traces can be written into `{}`: {error}", crate::escape::text(&dir.to_string_lossy()));
+            config(what, "give a folder that can be written to with `qlog=`")
+        };
+        qlog.map(Some).map_err(why)
+    }
+}
+
 /// How to connect.
 ///
 /// What the URL says goes before what is set here.
@@ -113,6 +135,7 @@ pub struct ConnectOptions {
     pub(crate) ca: Option<Vec<u8>>,
     pub(crate) identity: Option<Identity>,
     pub(crate) token: Option<Token>,
+    pub(crate) traces: Option<Traces>,
     pub(crate) headers: Vec<(String, String)>,
     /// Who this end is, where the URL does not say so.
     pub(crate) device: Option<String>,
@@ -128,6 +151,7 @@ impl Default for ConnectOptions {
             ca: None,
             identity: None,
             token: None,
+            traces: None,
             headers: Vec::new(),
             device: None,
         }
@@ -192,6 +216,14 @@ impl ConnectOptions {
         self
     }
 
+    /// Writes traces of sessions of SMRP into files of this folder, as `docs/smrp-qlog.md` has them: of one session of `one_in`, the first one among them.
+    /// `qlog=` in the URL goes before it, with each session. Default: none.
+    #[must_use]
+    pub fn with_qlog(mut self, dir: impl Into<PathBuf>, one_in: u64) -> Self {
+        self.traces = Some(Traces { dir: dir.into(), one_in });
+        self
+    }
+
     /// Sends one more header with the request for a WebSocket, as `X-Webpa-Convey` of devices
     /// ([`wrp::link::convey`](wrp::link::convey) writes its value). Other carriers have no headers.
     #[must_use]
@@ -223,6 +255,7 @@ pub struct ListenOptions {
     pub(crate) identity: Option<Identity>,
     pub(crate) client_ca: Option<Vec<u8>>,
     pub(crate) tokens: Vec<Token>,
+    pub(crate) traces: Option<Traces>,
 }
 
 impl Default for ListenOptions {
@@ -234,6 +267,7 @@ impl Default for ListenOptions {
             identity: None,
             client_ca: None,
             tokens: Vec::new(),
+            traces: None,
         }
     }
 }
@@ -277,6 +311,14 @@ impl ListenOptions {
     #[must_use]
     pub fn with_client_ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.client_ca = Some(pem.into());
+        self
+    }
+
+    /// Writes traces of sessions of SMRP into files of this folder, as `docs/smrp-qlog.md` has them: of one session of `one_in`, the first one among them.
+    /// `qlog=` in the URL goes before it, with each session. Default: none.
+    #[must_use]
+    pub fn with_qlog(mut self, dir: impl Into<PathBuf>, one_in: u64) -> Self {
+        self.traces = Some(Traces { dir: dir.into(), one_in });
         self
     }
 

@@ -1,5 +1,6 @@
 //! How an end behaves.
 
+use crate::budget::Budget;
 use crate::error::ConfigError;
 use crate::settings::Settings;
 use crate::wire::Security;
@@ -106,6 +107,8 @@ pub struct Config {
     pub ledger: LedgerMode,
     /// Whether grease is sent.
     pub sends_grease: bool,
+    /// What all sessions that share it may hold together; `None` for any.
+    pub budget: Option<Budget>,
 }
 
 impl Config {
@@ -121,6 +124,7 @@ impl Config {
             demands_auth: false,
             ledger: LedgerMode::default(),
             sends_grease: true,
+            budget: None,
         }
     }
 
@@ -142,6 +146,13 @@ impl Config {
     #[must_use]
     pub fn with_credential(mut self, credential: Credential) -> Self {
         self.credential = credential;
+        self
+    }
+
+    /// Sharing this budget of memory with others.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
         self
     }
 

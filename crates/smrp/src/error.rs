@@ -29,6 +29,17 @@ pub enum ConfigError {
         /// The limit.
         max: usize,
     },
+    /// Of an initiator: the sessions that are there hold all that they may.
+    //= SMRP-FC13
+    #[error(
+        "no memory is left for another session: {held} octets of a budget of {max} are in use; let others end, or raise it"
+    )]
+    OverBudget {
+        /// Octets in use.
+        held: u64,
+        /// The budget.
+        max: u64,
+    },
     /// A limit of ours that leaves no room.
     #[error("{field} {reason}")]
     Limit {
@@ -166,6 +177,13 @@ pub enum SessionError {
     /// The configuration cannot be.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Of an acceptor: the sessions that are there hold all that they may.
+    //= SMRP-FC13
+    #[error("no memory is left for another session: the budget of {max} octets is in use")]
+    OverBudget {
+        /// The budget.
+        max: u64,
+    },
     /// Another link took the session over.
     #[error("the session goes on over another link")]
     Superseded,
@@ -217,6 +235,10 @@ pub enum OpenError {
         /// The peer's limit.
         max: u64,
     },
+    /// The sessions that share a budget of memory hold all that they may.
+    //= SMRP-FC13
+    #[error("no memory is left for another stream: let others end, or raise the budget")]
+    OverBudget,
     /// All ids are used up.
     #[error("no stream ids are left")]
     IdsUsedUp,

@@ -129,6 +129,16 @@ impl Kind {
         }
     }
 
+    /// As in the events of a trace.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Bytes => "octets",
+            Self::Messages => "messages",
+            Self::UnorderedMessages => "unordered_messages",
+            Self::Request => "request",
+        }
+    }
+
     pub(crate) fn of(number: u8) -> Option<Self> {
         [Self::Bytes, Self::Messages, Self::UnorderedMessages, Self::Request]
             .into_iter()

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod budget;
 mod config;
 #[cfg(feature = "tokio")]
 mod driver;
@@ -11,19 +12,23 @@ mod ids;
 pub mod jwt;
 mod machine;
 mod settings;
+pub mod trace;
 pub mod wire;
 
+pub use budget::{Budget, Pressure};
 pub use config::{Config, Credential, LedgerMode, Limits, TOKEN_LEN_MAX};
 #[cfg(feature = "tokio")]
 pub use driver::{
     Accepted, Acceptor, AcceptorLimits, Authenticate, Bidi, Carrier, Dial, IncomingRequest, IncomingStream,
     MessageReceiver, MessageSender, Octets, RecvStream, Redial, Reply, SendStream, Session,
 };
+#[cfg(feature = "qlog")]
+pub use driver::{Qlog, QlogOptions};
 pub use error::{ConfigError, DatagramError, Fault, OpenError, ReceiveError, SendError, SessionError};
 pub use ids::{Direction, INDEX_MAX, Kind, Priority, Role, StreamId, URGENCY_MAX};
 pub use machine::{
-    Adoption, Claim, Event, Grant, Input, Messages, Opened, Reason, Reattach, Request, SessionMachine, Stats, Ticket,
-    Transmit,
+    Adoption, Claim, Event, Grant, Input, Messages, Opened, Reason, Reattach, Request, SessionMachine, Stats,
+    StreamStats, Ticket, Transmit,
 };
 pub use settings::{Settings, SettingsError};
 pub use wire::{Code, Security};

@@ -98,6 +98,8 @@ pub struct UrlOptions {
     pub reconnect: Option<bool>,
     /// `plaintext=on`: a session of SMRP may leave this host without TLS.
     pub plaintext: Option<bool>,
+    /// `qlog=FOLDER`: where each session of SMRP writes a trace of what it does.
+    pub qlog: Option<PathBuf>,
     /// `encoding=identity|gzip|deflate`, with `+none`, `+fastest`, `+best` or `+huffman`: how streams are compressed.
     pub encoding: Option<String>,
     /// `ca=FILE`: the authorities that the server's certificate must come from, instead of the platform's.
@@ -163,7 +165,7 @@ const SMP121: fn(Stack) -> bool = |stack| matches!(stack.protocol(), Protocol::S
 const TLS: fn(Stack) -> bool = |stack| stack.transport().is_tls();
 const WS: fn(Stack) -> bool = |stack| stack.transport().is_ws();
 
-pub(super) const SPECS: [Spec; 25] = [
+pub(super) const SPECS: [Spec; 26] = [
     Spec {
         name: "mode",
         example: "strict, lenient, node-1.0 or node-1.1",
@@ -289,6 +291,13 @@ pub(super) const SPECS: [Spec; 25] = [
         goes_with: |stack| SMRP(stack) && !stack.transport().is_tls(),
         set: |options, value| word(&SWITCH, value).map(|on| options.plaintext = Some(on)),
         get: |options| options.plaintext.map(|on| Shown::Text(if on { "on" } else { "off" })),
+    },
+    Spec {
+        name: "qlog",
+        example: "a folder",
+        goes_with: SMRP,
+        set: |options, value| file(value).map(|dir| options.qlog = Some(dir)),
+        get: |options| options.qlog.as_deref().map(Shown::Path),
     },
     Spec {
         name: "encoding",

@@ -125,6 +125,7 @@ fn errors_name_the_fault_the_place_and_the_remedy() {
         ("smrp+udp://h:1", 0, "is no stack", "one of these: smrp+tcp://, smrp+tls://"),
         ("smrp://h:1", 0, "without a carrier", "did you mean `smrp+tcp://h:1`?"),
         ("smrp+tcp://me@h/x", 11, "user name", "`token=FILE`"),
+        ("smp+tls://h:1?qlog=x", 14, "does not go", "smrp+tcp://"),
         ("smrp+tls://h:1?plaintext=on", 15, "does not go", "smrp+tcp://"),
         ("smp121://", 9, "nothing behind", "smp121://10.0.0.2/printer"),
         ("smp121:///x", 9, "nothing behind", "smp121://10.0.0.2/printer"),
@@ -265,7 +266,8 @@ fn urls() -> impl Strategy<Value = Url> {
                 }
                 Protocol::Smrp => {
                     (options.message_len_max, options.peer_timeout) = (common.2, common.4);
-                    (options.token, options.reconnect) = (wrp.2, wrp.3);
+                    (options.token, options.reconnect) = (wrp.2.clone(), wrp.3);
+                    options.qlog = wrp.2;
                     if !stack.transport().is_tls() {
                         options.plaintext = wrp.3;
                     }

@@ -162,3 +162,41 @@ async fn tls_without_its_name_for_the_protocol_is_not_used() {
     assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");
     assert!(error.to_string().contains("smrp/1"), "{error}");
 }
+
+#[tokio::test]
+async fn a_session_writes_a_trace_where_the_url_or_an_option_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (by_url, by_option) = (dir.path().join("by url"), dir.path().join("by-option"));
+    let options = ListenOptions::default().with_qlog(&by_option, 1);
+    let mut listener = listen_with("smrp+tcp://127.0.0.1:0", options).await.unwrap();
+    let folder = by_url.to_str().unwrap().replace(' ', "%20");
+    let url = format!("smrp+tcp://127.0.0.1:{}/svc?qlog={folder}", listener.url().port().unwrap());
+    let (client, server) = tokio::join!(connect(url), listener.accept());
+    let (client, server) = (client.unwrap(), server.unwrap());
+    spawn_echo(server);
+    within(5, client.request(Message::from("what is said"))).await.unwrap();
+    for (folder, end) in [(&by_url, "initiator"), (&by_option, "acceptor")] {
+        let mut text = String::new();
+        for _ in 0..200 {
+            for file in std::fs::read_dir(folder).unwrap() {
+                let file = file.unwrap();
+                assert!(file.file_name().to_str().unwrap().starts_with(&format!("smrp-{end}-")), "{file:?}");
+                text = std::fs::read_to_string(file.path()).unwrap();
+            }
+            if text.contains("smrp:stream_ended") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for record in text.split('\u{1e}').skip(1).filter(|record| record.ends_with('\n')) {
+            assert!(record.starts_with('{') && record.ends_with("}\n"), "{record:?}");
+        }
+        assert!(text.contains("smrp:session_established") && text.contains("smrp:stream_ended"), "{text}");
+        assert!(!text.contains("what is said") && !text.contains("svc"), "{text}");
+    }
+    let file = dir.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let refused = listen(format!("smrp+tcp://127.0.0.1:0?qlog={}", file.to_str().unwrap())).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Config);
+    assert!(refused.to_string().contains("qlog="), "{refused}");
+}

@@ -1,8 +1,9 @@
 //! The accepting side: who gets in, and which sessions come back.
 
 use super::carrier::Carrier;
-use super::session::Session;
+use super::session::{Observers, Session};
 use super::shared::Shared;
+use crate::budget::{Budget, Pressure};
 use crate::config::Config;
 use crate::error::{ConfigError, SessionError};
 use crate::{Claim, Code, Grant};
@@ -48,6 +49,7 @@ pub struct Acceptor {
     config: Config,
     registry: Arc<Registry>,
     authenticate: Option<Arc<dyn Authenticate>>,
+    observers: Observers,
 }
 
 impl core::fmt::Debug for Acceptor {
@@ -72,7 +74,8 @@ impl Acceptor {
     /// [`ConfigError`] as [`Config::check`] has it.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Self { config, registry: Arc::new(Registry::new(AcceptorLimits::default())), authenticate: None })
+        let registry = Arc::new(Registry::new(AcceptorLimits::default()));
+        Ok(Self { config, registry, authenticate: None, observers: Observers::default() })
     }
 
     /// With these bounds.
@@ -90,12 +93,22 @@ impl Acceptor {
         self
     }
 
+    /// Writing traces of some of its sessions. It costs nothing where a session is not among them.
+    #[cfg(feature = "qlog")]
+    #[must_use]
+    pub fn with_qlog(mut self, qlog: super::Qlog) -> Self {
+        self.observers.qlog = Some(qlog);
+        self
+    }
+
     /// Runs the handshake on a connection. Not cancel-safe: dropping it drops the connection.
     ///
     /// # Errors
     /// [`SessionError`] where the handshake fails.
     pub async fn accept(&self, carrier: Carrier) -> Result<Accepted, SessionError> {
-        let session = Session::begin_accepting(&self.config, carrier, self.registry.clone(), self.authenticate.clone());
+        self.registry.relieve(self.config.budget.as_ref());
+        let (registry, authenticate) = (self.registry.clone(), self.authenticate.clone());
+        let session = Session::begin_accepting(&self.config, carrier, registry, authenticate, &self.observers);
         match session.established().await {
             Ok(()) => Ok(Accepted::Session(session)),
             Err(SessionError::Superseded) => Ok(Accepted::Resumed),
@@ -169,10 +182,18 @@ impl Registry {
             if entries.detached.len() > self.limits.detached_max { entries.detached.pop_front() } else { None };
         drop(entries);
         if let Some(oldest) = oldest.and_then(|oldest| oldest.upgrade()) {
-            let mut state = oldest.lock();
-            let now = state.refresh();
-            state.machine.close(now, Code::OVERLOAD, "");
-            state.wake_task();
+            end_detached(&oldest);
+        }
+    }
+
+    /// Ends those that are detached longest while nothing is left of the budget: what they hold could be of use to others.
+    //= SMRP-FC13
+    fn relieve(&self, budget: Option<&Budget>) {
+        while budget.is_some_and(|budget| budget.pressure() == Pressure::Full) {
+            let Some(oldest) = self.lock().detached.pop_front() else { return };
+            if let Some(oldest) = oldest.upgrade() {
+                end_detached(&oldest);
+            }
         }
     }
 
@@ -186,6 +207,15 @@ impl Registry {
     #[cfg(test)]
     fn len(&self) -> usize {
         self.lock().by_handle.len()
+    }
+}
+
+fn end_detached(session: &Shared) {
+    let mut state = session.lock();
+    if state.machine.is_detached() {
+        let now = state.refresh();
+        state.machine.close(now, Code::OVERLOAD, "");
+        state.wake_task();
     }
 }
 
@@ -220,6 +250,25 @@ mod tests {
         registry.forget(&session);
         assert!(registry.find(b"four").is_none());
         assert_eq!(registry.len(), 0);
+    }
+
+    #[test]
+    fn detached_sessions_go_while_nothing_is_left_of_the_budget() {
+        //= SMRP-FC13
+        let registry = Registry::new(AcceptorLimits::default());
+        let budget = Budget::new(100 << 10);
+        let sessions: Vec<Arc<Shared>> = (0..3).map(|_| shared()).collect();
+        for session in &sessions {
+            session.lock().machine.detach_for_test();
+            registry.detached(session);
+        }
+        registry.relieve(Some(&budget));
+        let ended = || sessions.iter().filter(|session| session.lock().machine.ended().is_some()).count();
+        assert_eq!(ended(), 0);
+        let mut other = crate::budget::Share::of(Some(budget.clone()));
+        other.hold(1 << 20);
+        registry.relieve(Some(&budget));
+        assert_eq!(ended(), 3, "what is in use is elsewhere, so all of them went");
     }
 
     #[test]

@@ -15,12 +15,20 @@ pub struct Carrier {
     pub(super) io: Box<dyn Octets>,
     pub(super) security: Security,
     pub(super) is_local: bool,
+    pub(super) peer: Option<String>,
 }
 
 impl Carrier {
     /// A connection; `is_local` where it does not leave the host.
     pub fn new(io: impl Octets + 'static, security: Security, is_local: bool) -> Self {
-        Self { io: Box::new(io), security, is_local }
+        Self { io: Box::new(io), security, is_local, peer: None }
+    }
+
+    /// Saying who is at the other end, for logs: an address, never a credential.
+    #[must_use]
+    pub fn with_peer(mut self, peer: impl Into<String>) -> Self {
+        self.peer = Some(peer.into());
+        self
     }
 }
 

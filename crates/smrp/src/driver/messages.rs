@@ -5,7 +5,7 @@ use super::shared::Shared;
 use super::streams::{poll_receive, poll_send};
 use crate::error::{ReceiveError, SendError};
 use crate::machine::{Messages, Run, SHORT_LEN_MAX};
-use crate::{Opened, StreamId};
+use crate::{Opened, StreamId, StreamStats};
 use bytes::Bytes;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -47,6 +47,12 @@ impl MessageSender {
     pub(super) fn of(shared: Arc<Shared>, id: StreamId) -> Self {
         let message_len_max = shared.lock().machine.peer_settings().max_message;
         Self { shared, id, fed: Run::default(), message_len_max, long: None }
+    }
+
+    /// What both directions of it have done so far.
+    #[must_use]
+    pub fn stats(&self) -> StreamStats {
+        self.shared.lock().machine.stream_stats(self.id).unwrap_or_default()
     }
 
     /// Which stream it is.
@@ -220,6 +226,12 @@ impl Drop for MessageSender {
 impl MessageReceiver {
     pub(super) fn of(shared: Arc<Shared>, id: StreamId, opened: Option<Opened>) -> Self {
         Self { shared, id, opened, ready: Messages::default() }
+    }
+
+    /// What both directions of it have done so far.
+    #[must_use]
+    pub fn stats(&self) -> StreamStats {
+        self.shared.lock().machine.stream_stats(self.id).unwrap_or_default()
     }
 
     /// Which stream it is.

@@ -7,15 +7,21 @@ mod acceptor;
 mod carrier;
 mod io;
 mod messages;
+#[cfg(feature = "qlog")]
+mod qlog;
 mod requests;
 mod session;
 mod shared;
 mod streams;
 mod task;
+mod telling;
+mod waiting;
 
 pub use acceptor::{Accepted, Acceptor, AcceptorLimits, Authenticate};
 pub use carrier::{Carrier, Octets, Redial};
 pub use messages::{MessageReceiver, MessageSender};
+#[cfg(feature = "qlog")]
+pub use qlog::{Qlog, QlogOptions};
 pub use requests::{IncomingRequest, Reply};
 pub use session::{Dial, Session};
 pub use streams::{Bidi, IncomingStream, RecvStream, SendStream};

@@ -122,12 +122,16 @@ impl Drop for IncomingRequest {
 mod tests {
     use crate::driver::{Accepted, Acceptor, Carrier, Dial};
     use crate::wire::{Frame, ParametersBuilder, parameter};
-    use crate::{Code, Config, Kind, Request, Security, Session};
+    use crate::{Code, Config, Direction, Kind, Request, Security, Session};
     use bytes::Bytes;
     use tokio::io::AsyncReadExt as _;
 
     async fn pair() -> (Session, Session) {
-        let config = || Config::new(Security::Plaintext, true);
+        pair_with(crate::Settings::default()).await
+    }
+
+    async fn pair_with(settings: crate::Settings) -> (Session, Session) {
+        let config = || Config::new(Security::Plaintext, true).with_settings(settings.clone());
         let (near, far) = tokio::io::duplex(64 << 10);
         let carrier = |io| Carrier::new(io, Security::Plaintext, true);
         let (dial, acceptor) = (Dial::new(config()), Acceptor::new(config()).unwrap());
@@ -164,6 +168,59 @@ mod tests {
         assert_eq!((kept(&a), kept(&b)), ((0, 0), (0, 0)));
     }
 
+    /// One future for each thing that can be waited for, polled once and given up, so many times.
+    async fn give_up(session: &Session, times: usize) {
+        for _ in 0..times {
+            // A task of its own each time, as where each call has a time-out in a task that ends.
+            let session = session.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    biased;
+                    _ = session.closed() => unreachable!(),
+                    _ = session.going_away() => unreachable!(),
+                    _ = session.accept() => unreachable!(),
+                    _ = session.accept_messages() => unreachable!(),
+                    _ = session.accept_request() => unreachable!(),
+                    _ = session.receive_datagram() => unreachable!(),
+                    _ = session.open_uni(Request::default()) => unreachable!(),
+                    _ = session.open_bidi(Request::default()) => unreachable!(),
+                    () = core::future::ready(()) => {}
+                }
+            })
+            .await
+            .unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn futures_that_were_given_up_leave_nothing_behind() {
+        //= SMRP-X10
+        use crate::driver::waiting::Line;
+        let few = crate::Settings { max_streams_bidi: 8, max_streams_uni: 8, ..crate::Settings::default() };
+        let (a, b) = pair_with(few).await;
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            held.push((a.open_uni(Request::default()).await.unwrap(), a.open_bidi(Request::default()).await.unwrap()));
+        }
+        give_up(&a, 10_000).await;
+        let lines = [Line::State, Line::Streams, Line::Channels, Line::Requests, Line::Datagrams];
+        let opens = [Line::Open(Direction::Bidi), Line::Open(Direction::Uni)];
+        let shared = a.shared();
+        let left: Vec<usize> = lines.into_iter().chain(opens).map(|line| shared.lock().wakers(line).len()).collect();
+        assert_eq!(left, [0; 7]);
+        // One that waits is woken all the same, wherever it stands.
+        let waiting = tokio::spawn({
+            let a = a.clone();
+            async move { a.open_uni(Request::default()).await.is_ok() }
+        });
+        give_up(&a, 1).await;
+        drop(held);
+        for _ in 0..16 {
+            drop(b.accept().await.unwrap());
+        }
+        assert!(waiting.await.unwrap());
+    }
+
     #[tokio::test]
     async fn nothing_is_kept_of_requests_that_never_came_whole() {
         //= SMRP-M6, SMRP-ST13
@@ -173,7 +230,7 @@ mod tests {
                 let shared = a.shared();
                 let mut state = shared.lock();
                 let now = state.now();
-                let id = state.machine.open(now, Kind::Request, crate::Direction::Bidi, Request::default()).unwrap();
+                let id = state.machine.open(now, Kind::Request, Direction::Bidi, Request::default()).unwrap();
                 // A trailer, and then a reset where an end was due.
                 let parameters = ParametersBuilder::new().with(parameter::HEADER, b"trailer").build();
                 state.machine.open_for_test(id, &Frame::Meta { stream: id, is_trailer: true, parameters });

@@ -4,12 +4,13 @@ use super::acceptor::{Authenticate, Registry};
 use super::carrier::{Carrier, Redial};
 use super::messages::{MessageReceiver, MessageSender};
 use super::requests::{IncomingRequest, Reply};
-use super::shared::{Shared, read_clock};
+use super::shared::{Queue, Shared, State, read_clock};
 use super::streams::{Bidi, IncomingStream, RecvStream, SendStream};
 use super::task::{Task, relink};
+use super::waiting::{Line, Waiter};
 use crate::config::Config;
 use crate::error::{ConfigError, DatagramError, OpenError, SessionError};
-use crate::{Code, Direction, Kind, Request, Role, SessionMachine, Settings, Stats, StreamId};
+use crate::{Code, Direction, Kind, Opened, Request, Role, SessionMachine, Settings, Stats, StreamId};
 use bytes::Bytes;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -54,6 +55,7 @@ pub struct Dial {
     /// How this end behaves. What the carrier is comes with it.
     pub config: Config,
     redial: Option<Arc<dyn Redial>>,
+    observers: Observers,
 }
 
 impl core::fmt::Debug for Dial {
@@ -66,7 +68,15 @@ impl Dial {
     /// With this configuration.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, redial: None }
+        Self { config, redial: None, observers: Observers::default() }
+    }
+
+    /// Writing traces of some of its sessions. It costs nothing where a session is not among them.
+    #[cfg(feature = "qlog")]
+    #[must_use]
+    pub fn with_qlog(mut self, qlog: super::Qlog) -> Self {
+        self.observers.qlog = Some(qlog);
+        self
     }
 
     /// With a way to get another connection when the first one is lost: the session goes on over it.
@@ -84,7 +94,7 @@ impl Dial {
         let mut config = self.config.clone();
         config.security = carrier.security;
         config.is_local = carrier.is_local;
-        let (session, mut task) = start(Role::Initiator, config, carrier)?;
+        let (session, mut task) = start(Role::Initiator, config, carrier, &self.observers)?;
         task.redial = self.redial.clone();
         tokio::spawn(task.run());
         Ok(session)
@@ -101,15 +111,42 @@ impl Dial {
     }
 }
 
-fn start(role: Role, config: Config, carrier: Carrier) -> Result<(Session, Task), ConfigError> {
+/// What is told of what its sessions do, and to whom.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Observers {
+    #[cfg(feature = "qlog")]
+    pub(super) qlog: Option<super::Qlog>,
+}
+
+impl Observers {
+    /// Begins the trace of a session, where it is to have one.
+    #[cfg(feature = "qlog")]
+    fn attach(&self, machine: &mut SessionMachine) {
+        if let Some(observer) = self.qlog.as_ref().and_then(|qlog| qlog.session(machine.role())) {
+            machine.set_observer(observer);
+        }
+    }
+
+    #[cfg(not(feature = "qlog"))]
+    #[allow(clippy::unused_self, reason = "without a feature there is nobody to tell")]
+    fn attach(&self, _: &mut SessionMachine) {}
+}
+
+fn start(role: Role, config: Config, carrier: Carrier, observers: &Observers) -> Result<(Session, Task), ConfigError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|_| ConfigError::Limit {
         field: "seed",
         reason: "cannot be had: the system gives no random octets",
     })?;
     let write_timeout = config.limits.write_timeout;
-    let machine = SessionMachine::new(role, Arc::new(config), seed, Instant::EPOCH)?;
+    let mut machine = SessionMachine::new(role, Arc::new(config), seed, Instant::EPOCH)?;
+    observers.attach(&mut machine);
+    // What stands in it is told with each event, so it says who, and nothing that lets anybody in.
+    //= SMRP-A8
+    let peer = carrier.peer.as_deref();
+    let span = tracing::info_span!("session", ?role, peer);
     let shared = Shared::new(machine, read_clock());
+    shared.lock().span = span;
     let task = Task::new(shared.clone(), carrier.io, write_timeout);
     Ok((Session::of(shared), task))
 }
@@ -130,11 +167,12 @@ impl Session {
         carrier: Carrier,
         registry: Arc<Registry>,
         authenticate: Option<Arc<dyn Authenticate>>,
+        observers: &Observers,
     ) -> Self {
         let mut config = config.clone();
         config.security = carrier.security;
         config.is_local = carrier.is_local;
-        let (session, mut task) = match start(Role::Acceptor, config, carrier) {
+        let (session, mut task) = match start(Role::Acceptor, config, carrier, observers) {
             Ok(started) => started,
             Err(error) => return Self::failed(error),
         };
@@ -164,6 +202,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] where it fails.
     pub async fn established(&self) -> Result<(), SessionError> {
+        let mut waiter = Waiter::of(&self.shared, Line::State);
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             if let Some(end) = &state.end {
@@ -172,7 +211,7 @@ impl Session {
             if state.is_established {
                 return Poll::Ready(Ok(()));
             }
-            state.wait_for_state(cx);
+            waiter.wait(&mut state, cx);
             Poll::Pending
         })
         .await
@@ -180,12 +219,13 @@ impl Session {
 
     /// Waits for the end of the session. Cancel-safe.
     pub async fn closed(&self) -> SessionError {
+        let mut waiter = Waiter::of(&self.shared, Line::State);
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             if let Some(end) = &state.end {
                 return Poll::Ready(end.clone());
             }
-            state.wait_for_state(cx);
+            waiter.wait(&mut state, cx);
             Poll::Pending
         })
         .await
@@ -196,6 +236,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] where the session ends before.
     pub async fn going_away(&self) -> Result<(), SessionError> {
+        let mut waiter = Waiter::of(&self.shared, Line::State);
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             if state.going_away {
@@ -204,7 +245,7 @@ impl Session {
             if let Some(end) = &state.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            state.wait_for_state(cx);
+            waiter.wait(&mut state, cx);
             Poll::Pending
         })
         .await
@@ -215,12 +256,13 @@ impl Session {
         direction: Direction,
         mut open: impl FnMut(&mut SessionMachine, Instant) -> Result<T, OpenError>,
     ) -> Result<T, OpenError> {
+        let mut waiter = Waiter::of(&self.shared, Line::Open(direction));
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             let now = state.now();
             match open(&mut state.machine, now) {
                 Err(OpenError::Blocked) => {
-                    state.wait_to_open(direction, cx);
+                    waiter.wait(&mut state, cx);
                     Poll::Pending
                 }
                 result => {
@@ -286,12 +328,25 @@ impl Session {
         Ok(Reply::of(self.shared.clone(), id))
     }
 
+    async fn next_in(&self, line: Line, which: fn(&mut State) -> &mut Queue) -> Result<Opened, SessionError> {
+        let mut waiter = Waiter::of(&self.shared, line);
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if let Some(next) = state.next_in(which) {
+                return Poll::Ready(next);
+            }
+            waiter.wait(&mut state, cx);
+            Poll::Pending
+        })
+        .await
+    }
+
     /// The next stream of octets that the peer opened. Cancel-safe.
     ///
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn accept(&self) -> Result<IncomingStream, SessionError> {
-        let opened = poll_fn(|cx| self.shared.lock().poll_queue(|state| &mut state.streams, cx)).await?;
+        let opened = self.next_in(Line::Streams, |state| &mut state.streams).await?;
         Ok(IncomingStream::of(&self.shared, opened))
     }
 
@@ -300,7 +355,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn accept_messages(&self) -> Result<(MessageReceiver, Option<MessageSender>), SessionError> {
-        let opened = poll_fn(|cx| self.shared.lock().poll_queue(|state| &mut state.channels, cx)).await?;
+        let opened = self.next_in(Line::Channels, |state| &mut state.channels).await?;
         let id = opened.stream;
         let sender = (id.direction() == Direction::Bidi).then(|| MessageSender::of(self.shared.clone(), id));
         Ok((MessageReceiver::of(self.shared.clone(), id, Some(opened)), sender))
@@ -311,7 +366,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn accept_request(&self) -> Result<IncomingRequest, SessionError> {
-        let opened = poll_fn(|cx| self.shared.lock().poll_queue(|state| &mut state.requests, cx)).await?;
+        let opened = self.next_in(Line::Requests, |state| &mut state.requests).await?;
         Ok(IncomingRequest::of(&self.shared, opened))
     }
 
@@ -332,6 +387,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn receive_datagram(&self) -> Result<(u64, Bytes), SessionError> {
+        let mut waiter = Waiter::of(&self.shared, Line::Datagrams);
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             if let Some(datagram) = state.machine.receive_datagram() {
@@ -340,7 +396,7 @@ impl Session {
             if let Some(end) = &state.end {
                 return Poll::Ready(Err(end.clone()));
             }
-            state.wait_for_datagrams(cx);
+            waiter.wait(&mut state, cx);
             Poll::Pending
         })
         .await
@@ -359,6 +415,7 @@ impl Session {
     pub fn drain(&self, duration: Duration, redirect: Option<&str>) {
         let mut state = self.shared.lock();
         let now = state.refresh();
+        tracing::info!(parent: &state.span, ?duration, redirect, "draining");
         state.machine.drain(now, duration, redirect);
         state.wake_task();
     }

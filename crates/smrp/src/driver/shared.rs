@@ -1,13 +1,14 @@
 //! What the handles of a session and its task share.
 
 use super::carrier::Carrier;
+use super::waiting::{Line, Wakers};
 use crate::error::SessionError;
 use crate::machine::{IdHasher, Reattach};
 use crate::wire::{Code, Parameters};
 use crate::{Claim, Direction, Event, Kind, Opened, SessionMachine, StreamId, Transmit};
 use bytes::{Bytes, BytesMut};
 use core::hash::BuildHasherDefault;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Waker};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wirekit::{Instant, Machine};
@@ -32,13 +33,13 @@ pub(super) struct Heads {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) items: VecDeque<Opened>,
-    wakers: Vec<Waker>,
+    wakers: Wakers,
 }
 
 impl Queue {
     fn push(&mut self, opened: Opened) {
         self.items.push_back(opened);
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.wakers.wake_all();
     }
 }
 
@@ -60,9 +61,9 @@ pub(super) struct State {
     pub(super) streams: Queue,
     pub(super) channels: Queue,
     pub(super) requests: Queue,
-    openers: [Vec<Waker>; 2],
-    datagram_wakers: Vec<Waker>,
-    state_wakers: Vec<Waker>,
+    openers: [Wakers; 2],
+    datagram_wakers: Wakers,
+    state_wakers: Wakers,
     task: Option<Waker>,
     pub(super) is_established: bool,
     pub(super) end: Option<SessionError>,
@@ -72,6 +73,8 @@ pub(super) struct State {
     pub(super) going_away: bool,
     /// Handles that are out; the last one to go closes the session.
     pub(super) handles: usize,
+    /// What is told of it in logs.
+    pub(super) span: tracing::Span,
 }
 
 /// What the machine asks of the task.
@@ -108,9 +111,9 @@ impl Shared {
             streams: Queue::default(),
             channels: Queue::default(),
             requests: Queue::default(),
-            openers: [Vec::new(), Vec::new()],
-            datagram_wakers: Vec::new(),
-            state_wakers: Vec::new(),
+            openers: [Wakers::default(), Wakers::default()],
+            datagram_wakers: Wakers::default(),
+            state_wakers: Wakers::default(),
             task: None,
             is_established: false,
             end: None,
@@ -118,6 +121,7 @@ impl Shared {
             for_task: VecDeque::new(),
             going_away: false,
             handles: 0,
+            span: tracing::Span::none(),
         };
         Arc::new(Self { state: Mutex::new(state) })
     }
@@ -163,40 +167,30 @@ impl State {
         keep(&mut self.waiting.entry(id).or_default().writer, cx);
     }
 
-    pub(super) fn wait_to_open(&mut self, direction: Direction, cx: &Context<'_>) {
-        if let Some(list) = self.openers.get_mut(usize::from(direction.class())) {
-            keep_in(list, cx);
+    /// Who waits for this.
+    pub(super) fn wakers(&mut self, line: Line) -> &mut Wakers {
+        let [bidi, uni] = &mut self.openers;
+        match line {
+            Line::State => &mut self.state_wakers,
+            Line::Open(Direction::Bidi) => bidi,
+            Line::Open(Direction::Uni) => uni,
+            Line::Datagrams => &mut self.datagram_wakers,
+            Line::Streams => &mut self.streams.wakers,
+            Line::Channels => &mut self.channels.wakers,
+            Line::Requests => &mut self.requests.wakers,
         }
     }
 
-    pub(super) fn wait_for_datagrams(&mut self, cx: &Context<'_>) {
-        keep_in(&mut self.datagram_wakers, cx);
-    }
-
-    /// For whoever waits for the handshake, or for the end.
-    pub(super) fn wait_for_state(&mut self, cx: &Context<'_>) {
-        keep_in(&mut self.state_wakers, cx);
-    }
-
-    /// The next stream of the peer of one sort.
-    pub(super) fn poll_queue(
-        &mut self,
-        which: fn(&mut Self) -> &mut Queue,
-        cx: &Context<'_>,
-    ) -> Poll<Result<Opened, SessionError>> {
-        let end = self.end.clone();
+    /// The next stream of the peer of one sort; `None` where there is none yet.
+    pub(super) fn next_in(&mut self, which: fn(&mut Self) -> &mut Queue) -> Option<Result<Opened, SessionError>> {
         let queue = which(self);
         if let Some(opened) = queue.items.pop_front() {
             if queue.items.is_empty() && queue.items.capacity() > 64 {
                 queue.items = VecDeque::new();
             }
-            return Poll::Ready(Ok(opened));
+            return Some(Ok(opened));
         }
-        if let Some(end) = end {
-            return Poll::Ready(Err(end));
-        }
-        keep_in(&mut queue.wakers, cx);
-        Poll::Pending
+        self.end.clone().map(Err)
     }
 
     /// Nobody holds our direction of this stream any more.
@@ -238,6 +232,7 @@ impl State {
     }
 
     fn deliver(&mut self, event: Event) {
+        super::telling::tell(&self.span, &event);
         match event {
             Event::Readable(id) => {
                 if let Some(reader) = self.waiting.get_mut(&id).and_then(|halves| halves.reader.take()) {
@@ -262,15 +257,11 @@ impl State {
                 let slot = if is_trailer { &mut heads.trailer } else { &mut heads.head };
                 *slot = Some(metadata);
             }
-            Event::MayOpen(direction) => {
-                if let Some(list) = self.openers.get_mut(usize::from(direction.class())) {
-                    list.drain(..).for_each(Waker::wake);
-                }
-            }
-            Event::Datagrams => self.datagram_wakers.drain(..).for_each(Waker::wake),
+            Event::MayOpen(direction) => self.wakers(Line::Open(direction)).wake_all(),
+            Event::Datagrams => self.datagram_wakers.wake_all(),
             Event::Established => {
                 self.is_established = true;
-                self.state_wakers.drain(..).for_each(Waker::wake);
+                self.state_wakers.wake_all();
             }
             Event::Authenticate(claim) => self.for_task.push_back(ForTask::Authenticate(claim)),
             Event::Reattach(reattach) => self.for_task.push_back(ForTask::Reattach(reattach)),
@@ -278,14 +269,14 @@ impl State {
             Event::Detached { .. } => self.for_task.push_back(ForTask::Detached),
             Event::GoingAway { .. } => {
                 self.going_away = true;
-                self.state_wakers.drain(..).for_each(Waker::wake);
+                self.state_wakers.wake_all();
             }
             Event::AuthRefused(_) if !self.is_established => {
                 let now = self.now;
                 self.machine.close(now, Code::AUTH_FAILED, "");
                 self.end.get_or_insert(SessionError::AuthRefused);
             }
-            Event::Reattached | Event::Authenticated { .. } | Event::AuthRefused(_) => {}
+            Event::Paused { .. } | Event::Reattached | Event::Authenticated { .. } | Event::AuthRefused(_) => {}
             Event::Ended(error) => self.over(error),
         }
     }
@@ -298,7 +289,7 @@ impl State {
         let queues = [&mut self.streams, &mut self.channels, &mut self.requests];
         let lists = queues.into_iter().map(|queue| &mut queue.wakers);
         let others = self.openers.iter_mut().chain([&mut self.datagram_wakers, &mut self.state_wakers]);
-        lists.chain(others).flat_map(|list| list.drain(..)).for_each(Waker::wake);
+        lists.chain(others).for_each(Wakers::wake_all);
     }
 }
 
@@ -306,12 +297,6 @@ fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) if waker.will_wake(cx.waker()) => {}
         _ => *slot = Some(cx.waker().clone()),
-    }
-}
-
-fn keep_in(list: &mut Vec<Waker>, cx: &Context<'_>) {
-    if !list.iter().any(|waker| waker.will_wake(cx.waker())) {
-        list.push(cx.waker().clone());
     }
 }
 

@@ -5,7 +5,7 @@ use super::shared::Shared;
 use super::task::io_error;
 use crate::error::{ReceiveError, SendError};
 use crate::wire::Parameters;
-use crate::{Code, Direction, Opened, Priority, SessionMachine, StreamId};
+use crate::{Code, Direction, Opened, Priority, SessionMachine, StreamId, StreamStats};
 use bytes::Bytes;
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -138,6 +138,12 @@ impl SendStream {
         Self { shared, id }
     }
 
+    /// What both directions of it have done so far.
+    #[must_use]
+    pub fn stats(&self) -> StreamStats {
+        self.shared.lock().machine.stream_stats(self.id).unwrap_or_default()
+    }
+
     /// Which stream it is.
     #[must_use]
     pub fn id(&self) -> StreamId {
@@ -246,6 +252,12 @@ impl Drop for SendStream {
 impl RecvStream {
     pub(super) fn of(shared: Arc<Shared>, id: StreamId) -> Self {
         Self { shared, id }
+    }
+
+    /// What both directions of it have done so far.
+    #[must_use]
+    pub fn stats(&self) -> StreamStats {
+        self.shared.lock().machine.stream_stats(self.id).unwrap_or_default()
     }
 
     /// Which stream it is.

@@ -4,6 +4,7 @@ use super::acceptor::{Authenticate, Registry};
 use super::carrier::{Carrier, Octets, Redial};
 use super::io::{Inbox, poll_write};
 use super::shared::{ForTask, Replacement, Shared, State};
+use crate::budget::Share;
 use crate::error::SessionError;
 use crate::{Code, Input, Role, Transmit};
 use bytes::Bytes;
@@ -54,11 +55,15 @@ pub(super) struct Task {
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) authenticate: Option<Arc<dyn Authenticate>>,
     write_timeout: Duration,
+    /// Of the budget: what is on its way to the carrier and from it.
+    share: Share,
 }
 
 impl Task {
     pub(super) fn new(shared: Arc<Shared>, io: Box<dyn Octets>, write_timeout: Duration) -> Self {
+        let share = Share::of(shared.lock().machine.config().budget.clone());
         Self {
+            share,
             shared,
             io: Some(io),
             inbox: Inbox::default(),
@@ -147,6 +152,8 @@ impl Task {
                     Poll::Pending => {}
                 }
             }
+            //= SMRP-FC11
+            self.share.hold((self.out.len() + self.inbox.octets.len()) as u64);
             if !is_busy {
                 self.inbox.shrink();
                 self.out.shrink();
@@ -273,7 +280,7 @@ impl Task {
                     Ok(adoption) => {
                         let inbox = core::mem::take(&mut self.inbox.octets);
                         let config = state.machine.config();
-                        let carrier = Carrier { io, security: config.security, is_local: config.is_local };
+                        let carrier = Carrier { io, security: config.security, is_local: config.is_local, peer: None };
                         kept.deliver_events();
                         let out = core::mem::replace(&mut self.out, Transmit::new(TRANSMIT_LEN));
                         kept.replacement = Some(Replacement { carrier, inbox, out, farewell: adoption.farewell });

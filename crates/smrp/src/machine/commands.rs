@@ -67,6 +67,9 @@ impl SessionMachine {
         if let Some(going) = &self.peer_going {
             return Err(OpenError::GoingAway { redirect: going.redirect.clone() });
         }
+        if self.refuses_streams() {
+            return Err(OpenError::OverBudget);
+        }
         let len = request.metadata.as_ref().map_or(0, |metadata| metadata.octets().len());
         if len as u64 > self.peer.max_meta {
             return Err(OpenError::Metadata { len, max: self.peer.max_meta });
@@ -83,7 +86,7 @@ impl SessionMachine {
         }
         self.stats.streams_opened += 1;
         let opening = (metadata.is_some() || ttl.is_some()).then(|| Box::new(Beginning::Opening { metadata, ttl }));
-        self.table.insert(Stream {
+        let stream = Stream {
             id,
             kind,
             priority,
@@ -93,7 +96,9 @@ impl SessionMachine {
             send: SendHalf::new(true, self.peer.init_max_stream, kind, self.peer.init_max_msgs),
             recv: RecvHalf::new(both, self.ours.init_max_stream, kind, self.ours.init_max_msgs, now),
             is_charged: false,
-        });
+        };
+        self.observe_opened(&stream, "local");
+        self.table.insert(stream);
         Ok(id)
     }
 
@@ -108,11 +113,13 @@ impl SessionMachine {
             return Err(OpenError::TooLarge { len: body.len(), max: self.peer.max_message });
         }
         let id = self.open(now, Kind::Request, Direction::Bidi, request)?;
+        let len = body.len();
         if let Some(stream) = self.table.get_mut(id) {
             stream.send.buffer.push(body);
             stream.send.state = SendState::Finishing;
             stream.send.is_released = true;
         }
+        self.queued(len);
         self.schedule(id);
         Ok(id)
     }
@@ -130,8 +137,10 @@ impl SessionMachine {
         if body.len() as u64 > max {
             return Err(SendError::TooLarge { len: body.len(), max });
         }
+        let len = body.len();
         stream.send.buffer.push(body);
         stream.send.state = SendState::Finishing;
+        self.queued(len);
         self.schedule(id);
         Ok(())
     }
@@ -141,7 +150,7 @@ impl SessionMachine {
     /// # Errors
     /// [`SendError::Blocked`] where there is no room; an [`Event::Writable`] comes then.
     pub fn write(&mut self, id: StreamId, octets: &[u8]) -> Result<usize, SendError> {
-        let max = self.config.limits.send_buffer_len_max;
+        let max = self.send_len_max();
         let stream = self.sendable(id, false)?;
         if stream.kind != Kind::Bytes {
             return Err(SendError::Kind("messages"));
@@ -157,6 +166,7 @@ impl SessionMachine {
         } else {
             stream.send.buffer.push(Bytes::copy_from_slice(taken));
         }
+        self.queued(taken.len());
         self.schedule(id);
         Ok(taken.len())
     }
@@ -166,7 +176,7 @@ impl SessionMachine {
     /// # Errors
     /// [`SendError::Blocked`] where the stream is full; an [`Event::Writable`] comes then.
     pub fn write_bytes(&mut self, id: StreamId, octets: Bytes) -> Result<(), SendError> {
-        let max = self.config.limits.send_buffer_len_max;
+        let max = self.send_len_max();
         let stream = self.sendable(id, false)?;
         if stream.kind != Kind::Bytes {
             return Err(SendError::Kind("messages"));
@@ -175,7 +185,9 @@ impl SessionMachine {
             stream.send.wants_room = true;
             return Err(SendError::Blocked);
         }
+        let len = octets.len();
         stream.send.buffer.push(octets);
+        self.queued(len);
         self.schedule(id);
         Ok(())
     }
@@ -205,7 +217,7 @@ impl SessionMachine {
         is_last: bool,
     ) -> Result<(), SendError> {
         let now = self.at(now);
-        let (queue_max, max) = (self.config.limits.send_buffer_len_max, self.peer.max_message);
+        let (queue_max, max) = (self.send_len_max(), self.peer.max_message);
         let stream = self.sendable(id, false)?;
         let Some(messages) = &mut stream.send.messages else { return Err(SendError::Kind("no messages")) };
         if data.len() as u64 > max {
@@ -215,13 +227,15 @@ impl SessionMachine {
             stream.send.wants_room = true;
             return Err(SendError::Blocked);
         }
-        if data.len() <= SHORT_LEN_MAX && ttl.is_none() {
+        let len = data.len();
+        if len <= SHORT_LEN_MAX && ttl.is_none() {
             messages.outbox.push_short(id, messages.next_id, &data);
         } else {
             let expires_at = ttl.map(|ttl| now + ttl);
             messages.outbox.push(OutMessage { id: messages.next_id, data, is_begun: false, expires_at });
         }
         messages.next_id += 1;
+        self.queued(len);
         self.schedule(id);
         Ok(())
     }
@@ -232,7 +246,7 @@ impl SessionMachine {
     /// As [`send_message`](Self::send_message); all of them stay in `run`.
     #[cfg(feature = "tokio")]
     pub(crate) fn send_run(&mut self, id: StreamId, run: &mut Run, is_last: bool) -> Result<(), SendError> {
-        let (queue_max, max) = (self.config.limits.send_buffer_len_max, self.peer.max_message);
+        let (queue_max, max) = (self.send_len_max(), self.peer.max_message);
         let stream = self.sendable(id, false)?;
         let Some(messages) = &mut stream.send.messages else { return Err(SendError::Kind("no messages")) };
         if run.longest() as u64 > max {
@@ -242,7 +256,9 @@ impl SessionMachine {
             stream.send.wants_room = true;
             return Err(SendError::Blocked);
         }
+        let len = run.len();
         messages.next_id += messages.outbox.push_run(messages.next_id, run);
+        self.queued(len);
         self.schedule(id);
         Ok(())
     }
@@ -385,11 +401,11 @@ impl SessionMachine {
             stream.recv.taken += len as u64;
         }
         self.ledger.taken(len);
-        if self.end.is_some() {
-            return;
+        if self.end.is_none() {
+            self.grant_stream(now, id);
         }
-        self.grant_stream(now, id);
         self.give_back(now, len as u64);
+        self.account();
     }
 
     /// The next message; `None` is the end.
@@ -493,6 +509,7 @@ impl SessionMachine {
             self.reset_half(id, Code::CANCELLED, 0);
         }
         self.forget_if_done(id);
+        self.account();
     }
 
     /// The application lets go of the peer's direction; one that is not at its end is stopped.
@@ -502,16 +519,15 @@ impl SessionMachine {
         let Some(stream) = self.table.get_mut(id) else { return };
         stream.recv.is_released = true;
         stream.recv.wants_data = false;
-        if self.end.is_none() {
-            if stream.recv.has_ended {
-                let (given_back, incomplete) = stream.recv.drop_buffered();
-                self.credit.incomplete -= incomplete;
-                self.give_back(now, given_back);
-            } else {
-                self.stop_half(now, id, Code::CANCELLED);
-            }
+        if self.end.is_none() && !stream.recv.has_ended {
+            self.stop_half(now, id, Code::CANCELLED);
+        } else {
+            let (given_back, incomplete) = stream.recv.drop_buffered();
+            self.credit.incomplete -= incomplete;
+            self.give_back(now, given_back);
         }
         self.forget_if_done(id);
+        self.account();
     }
 
     /// Refuses a stream that the peer opened: nothing was done with it.
@@ -542,15 +558,22 @@ impl SessionMachine {
         if data.len() as u64 > max {
             return Err(DatagramError::TooLarge { len: data.len(), max });
         }
-        let bound = self.config.limits.datagram_queue_len_max;
+        let bound = self.datagram_len_max();
+        let mut displaced = 0;
         let queue = &mut self.datagrams;
         queue.out_len += data.len().max(64);
         queue.out.push_back(OutDatagram { flow, data, expires_at: ttl.map(|ttl| now + ttl) });
         while queue.out_len > bound {
             let Some(oldest) = queue.out.pop_front() else { break };
             queue.out_len -= oldest.data.len().max(64);
-            self.stats.datagrams_dropped += 1;
+            displaced += 1;
         }
+        if displaced > 0 {
+            self.stats.datagrams_dropped += displaced;
+            self.stats.datagrams_displaced += displaced;
+            self.observe_drop("datagram_out", "queue_full", None, displaced);
+        }
+        self.account();
         Ok(())
     }
 
@@ -563,6 +586,7 @@ impl SessionMachine {
         };
         queue.incoming_len -= data.len().max(64);
         self.ledger.taken(data.len());
+        self.account();
         Some((flow, data))
     }
 

@@ -63,6 +63,11 @@ pub enum Event {
         /// For how long.
         keep: Duration,
     },
+    /// The peer has wasted too much work: nothing is read for this long.
+    Paused {
+        /// For how long.
+        pause: Duration,
+    },
     /// The session goes on over another link.
     Reattached,
     /// The last event: the session is over.

@@ -2,6 +2,7 @@
 
 use super::SessionMachine;
 use super::stream::Stream;
+use crate::trace::Observed;
 use crate::wire::Frame;
 use core::time::Duration;
 use wirekit::Instant;
@@ -84,31 +85,43 @@ impl SessionMachine {
     //= SMRP-FC7
     pub(super) fn grant_session(&mut self, now: Instant) {
         let ceiling = self.config.limits.session_window_max;
-        let credit = &mut self.credit;
+        let credit = &self.credit;
         let target = credit.taken.saturating_add(credit.incomplete).saturating_add(credit.window);
-        if target < credit.told.saturating_add(credit.window / 2) {
+        if target < credit.told.saturating_add(credit.window / 2) || self.end.is_some() {
             return;
         }
         let since = now.saturating_since(credit.granted_at);
-        credit.window = adjusted(credit.window, credit.floor, ceiling, since, self.rtt);
+        let window = adjusted(credit.window, credit.floor, ceiling, since, self.rtt);
+        let window = self.window_within_budget(window);
+        let credit = &mut self.credit;
+        credit.window = window;
         credit.granted_at = now;
         let octets = credit.taken.saturating_add(credit.incomplete).saturating_add(credit.window);
         if octets > credit.told {
             credit.told = octets;
+            let (direction, messages, window) = ("given", None, Some(window));
+            self.observe(|| Observed::CreditUpdated { direction, stream: None, octets, messages, window });
             self.put_control(&Frame::MaxData { octets });
         }
     }
 
     /// The same for a stream.
     pub(super) fn grant_stream(&mut self, now: Instant, id: crate::StreamId) {
-        let (rtt, ceiling) = (self.rtt, self.config.limits.stream_window_max);
+        let (rtt, ceiling) = (self.rtt, self.stream_window_max());
         let floor = (self.ours.init_max_stream, self.ours.init_max_msgs);
         let Some(stream) = self.table.get_mut(id) else { return };
         let Some(frame) = grant(stream, now, rtt, ceiling, floor) else { return };
+        let (direction, window) = ("given", Some(stream.recv.window));
+        if let Frame::MaxStream { octets, messages, .. } = frame {
+            self.observe(|| Observed::CreditUpdated { direction, stream: Some(id), octets, messages, window });
+        }
         self.put_control(&frame);
     }
 
     pub(super) fn put_control(&mut self, frame: &Frame) {
+        if self.end.is_some() {
+            return;
+        }
         self.stats.frames_sent += 1;
         frame.encode(&mut self.control);
     }
@@ -118,7 +131,7 @@ fn grant(
     stream: &mut Stream,
     now: Instant,
     rtt: Option<Duration>,
-    ceiling: u64,
+    ceiling: Option<u64>,
     (floor, floor_messages): (u64, u64),
 ) -> Option<Frame> {
     let recv = &mut stream.recv;
@@ -136,10 +149,13 @@ fn grant(
     let since = now.saturating_since(recv.granted_at);
     recv.granted_at = now;
     if wants_octets {
-        recv.window = adjusted(recv.window, floor, ceiling, since, rtt);
+        // Without a ceiling there is the floor alone.
+        recv.window = ceiling.map_or(floor, |ceiling| adjusted(recv.window, floor, ceiling, since, rtt));
     }
     if let Some(messages) = recv.messages.as_mut().filter(|_| wants_messages) {
-        messages.window = adjusted(messages.window, floor_messages, MESSAGES_MAX.max(floor_messages), since, rtt);
+        let widest = MESSAGES_MAX.max(floor_messages);
+        messages.window =
+            ceiling.map_or(floor_messages, |_| adjusted(messages.window, floor_messages, widest, since, rtt));
     }
     recv.max = recv.max.max(recv.taken.saturating_add(recv.incomplete).saturating_add(recv.window));
     let messages = recv.messages.as_mut().map(|messages| {

@@ -6,6 +6,7 @@ use super::ledger::Charge;
 use super::stream::{Beginning, RecvHalf, RecvState, SendHalf, Stream};
 use super::table::Admission;
 use crate::access::Verb;
+use crate::trace::Observed;
 use crate::wire::{Code, Frame, Open, Parameters, number, parameter};
 use crate::{Direction, Kind, Priority, StreamId};
 use bytes::Bytes;
@@ -49,6 +50,7 @@ impl SessionMachine {
         self.stats.streams_opened += 1;
         let kind = Kind::of(open.kind_and_priority >> 4);
         let mut stream = self.remote_stream(now, id, kind.unwrap_or(Kind::Bytes), Priority::of(open.kind_and_priority));
+        self.observe_opened(&stream, "peer");
         if let Some(credit) = open.credit {
             stream.send.max = stream.send.max.max(credit);
         }
@@ -111,9 +113,9 @@ impl SessionMachine {
 
     /// Why the peer may not open this, where it may not.
     //= SMRP-A9, SMRP-ST15, SMRP-ST17
-    fn refusal(&self, kind: Option<Kind>, metadata: Option<&Parameters>) -> Option<Code> {
+    fn refusal(&mut self, kind: Option<Kind>, metadata: Option<&Parameters>) -> Option<Code> {
         let Some(kind) = kind else { return Some(Code::REFUSED) };
-        if self.drain.as_ref().is_some_and(|drain| drain.is_final) {
+        if self.drain.as_ref().is_some_and(|drain| drain.is_final) || self.refuses_streams() {
             return Some(Code::REFUSED);
         }
         let name = metadata.and_then(|metadata| metadata.get(parameter::NAME)).unwrap_or_default();
@@ -129,6 +131,9 @@ impl SessionMachine {
     /// Ends both halves of a stream that the application will not see.
     pub(super) fn refuse(&mut self, now: Instant, id: StreamId, code: Code) {
         self.ledger.charge(Charge::ProvokedReset);
+        self.stats.streams_refused += 1;
+        let why = if code == Code::FORBIDDEN { "forbidden" } else { "refused" };
+        self.observe_drop("stream", why, Some(id), 1);
         self.reset_half(id, code, 0);
         self.stop_half(now, id, code);
         if let Some(stream) = self.table.get_mut(id) {
@@ -185,6 +190,7 @@ impl SessionMachine {
             None => {
                 self.is_late(id, frame);
                 if self.end.is_none() {
+                    self.drop_data(id, len);
                     if self.count_received(len) {
                         self.give_back(now, len as u64);
                     } else {
@@ -193,6 +199,14 @@ impl SessionMachine {
                 }
                 false
             }
+        }
+    }
+
+    /// Data that nobody wants any more.
+    pub(super) fn drop_data(&mut self, id: StreamId, len: usize) {
+        if len > 0 {
+            self.stats.data_dropped_len += len as u64;
+            self.observe_drop("data", "late", Some(id), len as u64);
         }
     }
 
@@ -229,6 +243,7 @@ impl SessionMachine {
         recv.has_data = true;
         if matches!(recv.state, RecvState::Stopped | RecvState::TooLarge) || recv.is_released {
             recv.taken += len as u64;
+            self.drop_data(id, len);
             self.give_back(now, len as u64);
         } else {
             if is_large_part(len, run_len) {
@@ -240,7 +255,7 @@ impl SessionMachine {
                 recv.incomplete += len as u64;
                 let is_too_large = recv.received > max_message;
                 self.credit.incomplete += len as u64;
-                if is_too_large || self.credit.incomplete > self.config.limits.assembly_len_max {
+                if is_too_large || !self.may_assemble() {
                     self.too_large(now, id, if is_too_large { Code::TOO_LARGE } else { Code::QUOTA });
                 } else {
                     self.grant_stream(now, id);
@@ -262,6 +277,8 @@ impl SessionMachine {
         let (given_back, incomplete) = stream.recv.drop_buffered();
         stream.recv.state = RecvState::TooLarge;
         self.credit.incomplete -= incomplete;
+        self.stats.messages_refused += 1;
+        self.observe_drop("message_in", if code == Code::QUOTA { "quota" } else { "too_large" }, Some(id), 1);
         self.ledger.charge(Charge::ProvokedReset);
         self.put_control(&Frame::Stop { stream: id, code });
         self.give_back(now, given_back);
@@ -290,6 +307,7 @@ impl SessionMachine {
             Some(opened) if is_request && is_theirs => self.events.push_back(Event::Opened(Box::new(opened))),
             _ => self.wake_reader(id),
         }
+        self.observe_receive_end(id, "finished", None);
         self.forget_if_done(id);
     }
 
@@ -336,6 +354,7 @@ impl SessionMachine {
             }
         }
         self.credit.incomplete -= incomplete;
+        self.observe_receive_end(id, "reset", Some(code));
         self.give_back(now, given_back);
         self.wake_reader(id);
         self.drop_arriving(id);
@@ -370,6 +389,8 @@ impl SessionMachine {
         }
         self.credit.max = octets;
         self.credit.blocked_at = None;
+        let (direction, messages, window) = ("got", None, None);
+        self.observe(|| Observed::CreditUpdated { direction, stream: None, octets, messages, window });
     }
 
     pub(super) fn on_max_stream(&mut self, id: StreamId, octets: u64, messages: Option<u64>) {
@@ -396,6 +417,8 @@ impl SessionMachine {
         if !is_more {
             return self.ledger.charge(Charge::Useless);
         }
+        let (direction, window) = ("got", None);
+        self.observe(|| Observed::CreditUpdated { direction, stream: Some(id), octets, messages, window });
         self.schedule(id);
     }
 
@@ -410,8 +433,9 @@ impl SessionMachine {
     }
 
     //= SMRP-FC7
-    pub(super) fn on_blocked(&mut self, now: Instant, scope: u8, id: StreamId) {
+    pub(super) fn on_blocked(&mut self, now: Instant, scope: u8, id: StreamId, at: u64) {
         self.ledger.charge(Charge::Useless);
+        self.observe(|| Observed::CreditBlocked { by: "peer", at });
         match scope {
             0 => self.grant_session(now),
             1 | 2 => self.grant_stream(now, id),
@@ -461,13 +485,13 @@ impl SessionMachine {
         if data.len() as u64 > self.ours.max_datagram {
             return self.fail_rule(Code::PROTOCOL_VIOLATION, number::DGRAM, "a datagram above the limit");
         }
-        let charged = data.len().max(64);
+        let (charged, bound) = (data.len().max(64), self.datagram_len_max());
         let queue = &mut self.datagrams;
-        if queue.incoming_len + charged > self.config.limits.datagram_queue_len_max
-            || !self.access.allows(Verb::Datagram, "")
-        {
+        let is_full = queue.incoming_len + charged > bound;
+        if is_full || !self.access.allows(Verb::Datagram, "") {
             self.stats.datagrams_lost += 1;
-            return;
+            self.stats.datagrams_forbidden += u64::from(!is_full);
+            return self.observe_drop("datagram_in", if is_full { "queue_full" } else { "forbidden" }, None, 1);
         }
         queue.incoming_len += charged;
         queue.incoming.push_back((flow, Bytes::copy_from_slice(data)));
@@ -497,7 +521,9 @@ impl SessionMachine {
     //= SMRP-ST4, SMRP-ST5
     pub(super) fn forget_if_done(&mut self, id: StreamId) {
         let Some(stream) = self.table.get(id) else { return };
-        if !stream.is_done() || stream.send.is_scheduled {
+        // Once the session is over it is enough that nobody holds it.
+        let is_over = self.end.is_some() && stream.send.is_released && stream.recv.is_released;
+        if !is_over && (!stream.is_done() || stream.send.is_scheduled) {
             return;
         }
         if stream.is_charged {
@@ -508,9 +534,14 @@ impl SessionMachine {
         }
         if let Some(messages) = &stream.send.messages {
             self.stats.messages_expired += messages.expired;
+            self.stats.messages_sent += messages.begun;
         }
         if let Some(messages) = &stream.recv.messages {
             self.stats.messages_skipped += messages.skipped;
+            self.stats.messages_received += messages.begun;
+        }
+        if !self.replayed.is_empty() {
+            self.replayed.remove(&id);
         }
         if let Some((direction, count)) = self.table.remove(id) {
             self.put_control(&Frame::MaxStreams { class: direction.class(), count });

@@ -31,7 +31,7 @@ pub(crate) enum Charge {
 
 impl Charge {
     //= SMRP-X1
-    fn thousandths(self) -> i64 {
+    pub(super) fn thousandths(self) -> i64 {
         match self {
             Self::Frame => 50,
             Self::Open | Self::Useless => 1_000,
@@ -69,15 +69,20 @@ pub(crate) struct Ledger {
     at: Instant,
     /// Everything that was ever charged, in thousandths.
     pub(crate) charged: u64,
+    /// What was charged and not yet told to an observer; `None` where there is none.
+    pub(crate) notes: Option<Vec<Charge>>,
 }
 
 impl Ledger {
     pub(crate) fn new(mode: LedgerMode, now: Instant) -> Self {
-        Self { mode, balance: BEGINNING, at: now, charged: 0 }
+        Self { mode, balance: BEGINNING, at: now, charged: 0, notes: None }
     }
 
     pub(crate) fn charge(&mut self, charge: Charge) {
         let amount = charge.thousandths();
+        if let Some(notes) = &mut self.notes {
+            notes.push(charge);
+        }
         self.balance = self.balance.saturating_sub(amount);
         self.charged = self.charged.saturating_add(amount.unsigned_abs());
     }

@@ -51,7 +51,8 @@ impl SessionMachine {
     pub(super) fn take_whole_messages(&mut self, run: &Bytes, begin: usize) -> usize {
         let Some(first) = run.get(begin..).and_then(WholeMessage::decode) else { return 0 };
         let id = first.stream;
-        if self.link.stage != Stage::Established || !self.receives_on(id) {
+        // An observer is told of each frame.
+        if self.link.stage != Stage::Established || !self.receives_on(id) || self.is_observed() {
             return 0;
         }
         let Some(stream) = self.table.get_mut(id) else { return 0 };
@@ -136,6 +137,7 @@ impl SessionMachine {
             if msg.first {
                 messages.taken += 1;
             }
+            self.drop_data(id, len);
             return self.give_back(now, len as u64);
         }
         match assemble(messages, kind, msg, max_message, run_len) {
@@ -148,7 +150,7 @@ impl SessionMachine {
             Step::Part => {
                 recv.incomplete += len as u64;
                 self.credit.incomplete += len as u64;
-                if self.credit.incomplete > self.config.limits.assembly_len_max {
+                if !self.may_assemble() {
                     return self.too_large(now, id, Code::QUOTA);
                 }
                 self.grant_stream(now, id);
@@ -191,6 +193,7 @@ impl SessionMachine {
         recv.incomplete -= dropped;
         recv.taken += dropped;
         self.credit.incomplete -= dropped;
+        self.observe_drop("message_in", "skipped", Some(id), count);
         self.give_back(now, dropped);
         self.grant_stream(now, id);
     }

@@ -1,5 +1,6 @@
 //! All rules of a session, without I/O.
 
+mod account;
 mod buffer;
 mod commands;
 mod event;
@@ -9,6 +10,7 @@ mod joined;
 mod ledger;
 mod link;
 mod messages;
+mod observing;
 mod outbox;
 mod outgoing;
 mod reading;
@@ -16,6 +18,7 @@ mod replay;
 mod resume;
 mod scheduler;
 mod settling;
+mod stats;
 mod stream;
 mod table;
 #[cfg(feature = "tokio")]
@@ -29,10 +32,12 @@ pub use joined::Messages;
 #[cfg(feature = "tokio")]
 pub(crate) use outbox::{Run, SHORT_LEN_MAX};
 pub use resume::Adoption;
+pub use stats::{Stats, StreamStats};
 pub use timers::Reason;
 pub use transmit::Transmit;
 
 use crate::access::Access;
+use crate::budget::{Pressure, Share};
 use crate::config::Config;
 use crate::error::{ConfigError, Fault, SessionError};
 use crate::wire::Code;
@@ -45,7 +50,7 @@ use link::{Link, Stage};
 use replay::Replay;
 use scheduler::Scheduler;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use table::Table;
 use wirekit::{Deadline, Instant, Machine};
@@ -85,48 +90,6 @@ struct PeerGoing {
     redirect: Option<String>,
 }
 
-/// What a session has done. Octets are those of frames; messages and streams count in both directions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Octets received.
-    pub received_len: u64,
-    /// Octets handed to the carrier.
-    pub transmitted_len: u64,
-    /// Frames received.
-    pub frames_received: u64,
-    /// Frames written.
-    pub frames_sent: u64,
-    /// Frames of unknown types that were skipped.
-    pub frames_skipped: u64,
-    /// Frames that came for closed streams.
-    pub frames_late: u64,
-    /// Streams opened by either end.
-    pub streams_opened: u64,
-    /// Datagrams dropped before they were sent.
-    pub datagrams_dropped: u64,
-    /// Datagrams that came and found the queue full.
-    pub datagrams_lost: u64,
-    /// Messages whose time passed before they were sent whole.
-    pub messages_expired: u64,
-    /// Messages that the peer gave up.
-    pub messages_skipped: u64,
-    /// How often a link was replaced.
-    pub reattached: u64,
-    /// Wasted work of the peer, in thousandths.
-    pub ledger_charged: u64,
-    /// The smoothed round trip, where one was measured.
-    pub rtt: Option<Duration>,
-    /// Octets of data that may be sent now, as far as the session alone is asked.
-    pub credit_left: u64,
-    /// Octets of data that came and were neither taken nor given back.
-    pub untaken_len: u64,
-    /// Of these, octets of messages that are not whole.
-    pub incomplete_len: u64,
-    /// Octets of session frames that are kept for another link.
-    pub replay_len: u64,
-}
-
 /// One end of a session.
 ///
 /// The driver hands in what came and writes what [`poll_transmit`](Machine::poll_transmit) gives; the application's calls are methods: `open`, `write`,
@@ -152,6 +115,11 @@ pub struct SessionMachine {
     ledger: Ledger,
     events: VecDeque<Event>,
     datagrams: Datagrams,
+    /// Octets that were handed in and wait to be sent, of all streams.
+    queued_len: u64,
+    share: Share,
+    /// How much of the budget was left when it was last looked at.
+    pressure: Pressure,
     access: Access,
     expires_at: Option<Instant>,
     handle: Option<Bytes>,
@@ -165,6 +133,9 @@ pub struct SessionMachine {
     now: Instant,
     rtt: Option<Duration>,
     stats: Stats,
+    observer: Option<Box<dyn crate::trace::Observe>>,
+    /// Octets that went out again, of streams that are there: apart, since few streams have any.
+    replayed: BTreeMap<StreamId, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -190,6 +161,13 @@ impl SessionMachine {
     /// [`ConfigError`] as [`Config::check`] has it.
     pub fn new(role: Role, config: Arc<Config>, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
         config.check()?;
+        let share = Share::of(config.budget.clone());
+        //= SMRP-FC13
+        if let Some(budget) = share.budget().filter(|_| role == Role::Initiator)
+            && budget.pressure() == Pressure::Full
+        {
+            return Err(ConfigError::OverBudget { held: budget.held(), max: budget.len_max() });
+        }
         let (ours, floor) = (config.settings.clone(), Settings::floor());
         let mut session = Self {
             role,
@@ -208,6 +186,9 @@ impl SessionMachine {
             position: 0,
             events: VecDeque::new(),
             datagrams: Datagrams::default(),
+            queued_len: 0,
+            share,
+            pressure: Pressure::Free,
             access: Access::default(),
             expires_at: None,
             handle: None,
@@ -221,6 +202,8 @@ impl SessionMachine {
             now,
             rtt: None,
             stats: Stats::default(),
+            observer: None,
+            replayed: BTreeMap::new(),
             config,
         };
         if role == Role::Initiator {
@@ -262,20 +245,6 @@ impl SessionMachine {
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.access.subject()
-    }
-
-    /// What it has done so far.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        Stats {
-            rtt: self.rtt,
-            ledger_charged: self.ledger.charged,
-            credit_left: self.credit.room(),
-            untaken_len: self.credit.received - self.credit.taken,
-            incomplete_len: self.credit.incomplete,
-            replay_len: self.replay.len(),
-            ..self.stats
-        }
     }
 
     /// Streams that are open or not yet let go of.
@@ -365,6 +334,7 @@ impl SessionMachine {
             return;
         }
         self.end = Some(Box::new(error));
+        self.observe_end();
         self.link.pong = None;
         self.phase = Phase::Over;
         self.replay.stop_keeping();
@@ -373,6 +343,12 @@ impl SessionMachine {
         self.datagrams.out_len = 0;
         self.control = BytesMut::new();
         self.link.again = Vec::new();
+        // Nothing of it goes out any more; what came may still be taken.
+        for stream in self.table.iter_mut() {
+            stream.send.drop_queued(0);
+        }
+        self.queued_len = 0;
+        self.account();
     }
 
     /// The direction that data of ours takes, and whether we have it.

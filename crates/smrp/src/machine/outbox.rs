@@ -39,6 +39,12 @@ impl Run {
         self.frames.len() >= RUN_LEN_MAX
     }
 
+    /// Octets of the messages.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// The octets of its longest message.
     #[cfg(feature = "tokio")]
     pub(crate) fn longest(&self) -> usize {
@@ -265,6 +271,7 @@ fn write_front(
                 outbox.len -= size(len);
                 outbox.count -= 1;
                 messages.expired += 1;
+                wrote.expired += 1;
                 return Some(0);
             }
             let is_blocked = (!front.is_begun && begins == 0) || (len > 0 && may.min(left) == 0);

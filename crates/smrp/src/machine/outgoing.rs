@@ -5,6 +5,7 @@ use super::outbox::write_messages;
 use super::scheduler::{Outcome, QUANTUM};
 use super::stream::{Beginning, RecvState, SendState, Stream};
 use super::{Phase, SessionMachine, Transmit};
+use crate::trace::Observed;
 use crate::wire::{Code, Frame, Open, Parameters, number, put_header, put_varint, varint_len};
 use crate::{Direction, Role, StreamId};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -20,14 +21,18 @@ const FIELDS_LEN_MAX: u64 = 32;
 pub(super) struct Wrote {
     pub(super) len: u64,
     pub(super) frames: u64,
+    /// Messages whose time had passed.
+    pub(super) expired: u64,
 }
 
 impl SessionMachine {
     pub(super) fn transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
         let before = out.len();
+        let count = out.seal();
         if self.link.stage == Stage::Over && self.link.out.is_empty() {
             return false;
         }
+        let mut again = count..count;
         if let Some(data) = self.link.pong.take() {
             self.link.put(&Frame::Ping { ack: true, data });
         }
@@ -42,6 +47,7 @@ impl SessionMachine {
                     out.put_chunk(chunk);
                 }
                 let (fresh, fresh_at) = (out.seal(), out.len());
+                again = first..fresh;
                 self.transmit_session(now, out);
                 let count = out.seal();
                 if count > first {
@@ -51,8 +57,15 @@ impl SessionMachine {
             }
         }
         out.seal();
+        if self.is_observed() {
+            // Datagrams and frames of the link go first, then what goes out again, then what is new.
+            self.observe_sent(out.since(count).take(again.start.saturating_sub(count)), false);
+            self.observe_sent(out.since(again.start).take(again.len()), true);
+            self.observe_sent(out.since(again.end), false);
+        }
         let len = (out.len() - before) as u64;
         self.stats.transmitted_len += len;
+        self.account();
         len > 0
     }
 
@@ -73,7 +86,7 @@ impl SessionMachine {
         // Whatever stream it speaks of has been opened first.
         self.transmit_control(out);
         //= SMRP-R4
-        let kept_max = self.config.limits.replay_len_max as u64;
+        let kept_max = self.replay_len_max();
         while out.room() > 0 && (!self.replay.keeps() || self.replay.len() + (out.len() as u64) < kept_max) {
             if self.credit.room() == 0 {
                 self.transmit_without_credit(now, out);
@@ -117,6 +130,8 @@ impl SessionMachine {
             self.credit.blocked_at = Some(at);
             Frame::Blocked { scope: 0, stream: StreamId::new(0), at }.encode(out.tail());
             self.stats.frames_sent += 1;
+            self.stats.blocked_count += 1;
+            self.observe(|| Observed::CreditBlocked { by: "local", at });
         }
     }
 
@@ -136,6 +151,7 @@ impl SessionMachine {
         let head_len = stream.opening_metadata().map_or(0, |metadata| metadata.octets().len() as u64);
         let most = most.min(max_frame.saturating_sub(head_len));
         let is_resetting = matches!(stream.send.state, SendState::Resetting { .. });
+        let before = stream.send.queued_len();
         let wrote = if stream.send.messages.is_some() && !is_resetting {
             write_messages(stream, now, most, room, out)
         } else {
@@ -145,10 +161,21 @@ impl SessionMachine {
             true => Outcome::More { is_incremental: stream.priority.is_incremental() },
             false => Outcome::Done,
         };
-        let has_room = stream.send.queued_len() * 2 <= self.config.limits.send_buffer_len_max;
-        let wakes = has_room || stream.send.is_done();
+        let left = stream.send.queued_len();
+        let is_done = stream.send.is_done();
+        // It has more, and its own credit is used up.
+        let is_blocked = left > 0 && outcome == Outcome::Done && !is_done;
+        stream.send.blocked_count = stream.send.blocked_count.saturating_add(u32::from(is_blocked));
+        let wakes = is_done || left * 2 <= self.send_len_max();
+        self.queued_len -= (before - left) as u64;
         self.credit.sent += wrote.len;
         self.stats.frames_sent += wrote.frames;
+        if wrote.expired > 0 {
+            self.observe_drop("message_out", "expired", Some(id), wrote.expired);
+        }
+        if is_done {
+            self.observe_send_end(id);
+        }
         if wakes {
             self.wake_writer(id);
         }
@@ -204,6 +231,8 @@ impl SessionMachine {
             self.datagrams.out_len -= datagram.data.len().max(64);
             if datagram.expires_at.is_some_and(|at| at <= now) {
                 self.stats.datagrams_dropped += 1;
+                self.stats.datagrams_expired += 1;
+                self.observe_drop("datagram_out", "expired", None, 1);
                 continue;
             }
             let ttl_ms = datagram.expires_at.map(|at| left_ms(at, now));
@@ -229,11 +258,12 @@ impl SessionMachine {
             return;
         }
         let reliable_len = reliable_len.min(stream.send.sent + stream.send.buffer.len() as u64);
-        stream.send.drop_queued(reliable_len);
+        self.queued_len -= stream.send.drop_queued(reliable_len);
         if !stream.is_open && reliable_len == 0 && id.direction() == Direction::Uni {
             // The peer has never heard of it, and need not.
             stream.send.state = SendState::Reset(code);
             stream.is_open = true;
+            self.observe_send_end(id);
             self.wake(id);
             return;
         }
@@ -241,6 +271,7 @@ impl SessionMachine {
             stream.send.state = SendState::Reset(code);
             let final_len = stream.send.sent;
             self.put_control(&Frame::Reset { stream: id, code, final_len, reliable_len });
+            self.observe_send_end(id);
         } else {
             stream.send.state = SendState::Resetting { code, reliable_len };
             self.schedule(id);
@@ -261,6 +292,8 @@ impl SessionMachine {
             stream.send.state = SendState::Reset(code);
             stream.recv.has_ended = true;
             stream.is_open = true;
+            self.observe_send_end(id);
+            self.observe_receive_end(id, "stopped", Some(code));
             self.wake(id);
             return;
         }
@@ -270,6 +303,7 @@ impl SessionMachine {
             self.open_now(id);
         }
         self.put_control(&Frame::Stop { stream: id, code });
+        self.observe_receive_end(id, "stopped", Some(code));
         self.give_back(now, given_back);
     }
 
@@ -354,7 +388,7 @@ fn write_data(stream: &mut Stream, most: u64, room: u64, out: &mut Transmit) -> 
         frames += 1;
         send.state = SendState::Reset(code);
     }
-    Wrote { len: len as u64, frames }
+    Wrote { len: len as u64, frames, expired: 0 }
 }
 
 /// OPEN up to its data, which the caller writes.

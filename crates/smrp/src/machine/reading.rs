@@ -1,10 +1,12 @@
 //! From octets to frames, and which of them may come now.
 
+use super::event::Event;
 use super::ledger::{Charge, PAUSE, Standing};
 use super::link::Stage;
 use super::{Phase, SessionMachine};
 use crate::Role;
 use crate::error::{Fault, SessionError};
+use crate::trace::Observed;
 use crate::wire::{
     Code, Frame, Header, Preface, Scope, Security, Service, VERSION_1, WireError, WireErrorKind, frame_type, is_grease,
     number,
@@ -38,9 +40,15 @@ impl SessionMachine {
             let run = buffer.split_to(len).freeze();
             self.take_run(now, &run);
         }
+        self.account();
         match self.ledger.standing(now) {
             Standing::Good => {}
-            Standing::Empty => self.link.paused_until = Some(now + PAUSE),
+            Standing::Empty => {
+                self.link.paused_until = Some(now + PAUSE);
+                self.stats.ledger_pauses += 1;
+                self.observe(|| Observed::LedgerPaused { pause: PAUSE });
+                self.events.push_back(Event::Paused { pause: PAUSE });
+            }
             Standing::Abuse => self.fail_rule(Code::ABUSE, 0, "too much wasted work"),
         }
     }
@@ -77,9 +85,15 @@ impl SessionMachine {
             }
             let Ok(Some(header)) = Header::decode(rest) else { break };
             let len = header.len + header.body_len;
+            if self.is_observed() {
+                self.observe_frame(rest, &header);
+            }
             match Frame::decode(header, run, at, true) {
                 Ok(frame) => self.take_frame(now, frame, header, len, run.len()),
                 Err(error) => self.fail(Fault::Wire(error)),
+            }
+            if self.is_observed() {
+                self.observe_charges();
             }
             if self.end.is_some() || self.link.stage == Stage::Over {
                 break;
@@ -161,8 +175,10 @@ impl SessionMachine {
             Frame::AuthResult { code, parameters } => self.on_auth_result(now, code, &parameters),
             Frame::SessionAck { received } => {
                 if !self.replay.acknowledged(received) {
-                    self.fail_rule(Code::PROTOCOL_VIOLATION, number, "a position that cannot be");
+                    return self.fail_rule(Code::PROTOCOL_VIOLATION, number, "a position that cannot be");
                 }
+                let (direction, octets, kept) = ("sent", received, self.replay.len());
+                self.observe(|| Observed::PositionUpdated { direction, octets, kept });
             }
             Frame::Dgram { flow, data, .. } => self.on_datagram(flow, &data),
             Frame::Reattach { epoch, received, handle } => self.on_reattach(epoch, received, handle),

@@ -5,6 +5,7 @@ use super::link::{Link, Stage};
 use super::{Phase, SessionMachine};
 use crate::Role;
 use crate::error::SessionError;
+use crate::trace::Observed;
 use crate::wire::{Code, Frame, Security, number};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -42,9 +43,13 @@ impl SessionMachine {
         match keep {
             Some(keep) if self.is_resumable() => {
                 self.phase = Phase::Detached { until: now + keep, keep };
+                self.observe(|| Observed::LinkLost { keep });
                 self.events.push_back(Event::Detached { keep });
             }
-            _ => self.end_with(SessionError::LinkLost),
+            _ => {
+                self.observe(|| Observed::LinkLost { keep: core::time::Duration::ZERO });
+                self.end_with(SessionError::LinkLost);
+            }
         }
     }
 
@@ -81,6 +86,7 @@ impl SessionMachine {
         self.link.greet(&self.config, &self.ours, nonce, true);
         self.link.put(&Frame::Reattach { epoch: self.epoch, received: self.position, handle });
         self.phase = Phase::Linked;
+        self.observe_attached();
         true
     }
 
@@ -132,6 +138,7 @@ impl SessionMachine {
         // The other session had a clock of its own.
         self.link.forget_times(now);
         self.phase = Phase::Linked;
+        self.observe_attached();
         let result = Frame::ReattachResult { code: Code::NO_ERROR, epoch: self.epoch, received: self.position };
         self.link.put(&result);
         self.go_on(now);
@@ -175,6 +182,7 @@ impl SessionMachine {
         self.link.told = self.position;
         self.link.heard_at = now;
         self.link.again = self.replay.kept().collect();
+        self.count_replayed();
         self.stats.reattached += 1;
         self.events.push_back(Event::Reattached);
         self.send_ping(now);
@@ -184,8 +192,10 @@ impl SessionMachine {
     //= SMRP-R1, SMRP-R2
     pub(super) fn acknowledge_position(&mut self) {
         if self.replay.keeps() && self.position - self.link.told >= self.peer.ack_every / 2 {
-            self.link.told = self.position;
-            self.link.put(&Frame::SessionAck { received: self.position });
+            let (direction, octets, kept) = ("received", self.position, self.replay.len());
+            self.link.told = octets;
+            self.link.put(&Frame::SessionAck { received: octets });
+            self.observe(|| Observed::PositionUpdated { direction, octets, kept });
         }
     }
 }

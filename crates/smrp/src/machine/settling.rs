@@ -7,6 +7,7 @@ use super::stream::{RecvState, SendState};
 use super::{Drain, PeerGoing, SessionMachine};
 use crate::access::Access;
 use crate::error::{Fault, SessionError, shown};
+use crate::trace::Observed;
 use crate::wire::{Code, Frame, Parameters, ParametersBuilder, number, parameter};
 use crate::{Direction, Role, Settings, StreamId};
 use bytes::Bytes;
@@ -81,9 +82,15 @@ impl SessionMachine {
             self.link.stage = Stage::Reattaching;
             return;
         }
+        //= SMRP-FC13
+        if self.role == Role::Acceptor && !self.was_established && self.is_over_budget() {
+            let max = self.config.budget.as_ref().map_or(0, crate::Budget::len_max);
+            return self.close_with(Code::OVERLOAD, 0, "no memory is left", SessionError::OverBudget { max });
+        }
         self.link.stage = Stage::Established;
         if !self.was_established {
             self.was_established = true;
+            self.observe(|| Observed::SessionEstablished {});
             if !self.link.awaits_auth {
                 self.events.push_back(Event::Established);
             }
@@ -266,14 +273,21 @@ impl SessionMachine {
     /// A stream of ours that the peer did not process.
     fn was_refused(&mut self, id: StreamId) {
         let Some(stream) = self.table.get_mut(id) else { return };
-        stream.send.drop_queued(0);
+        self.queued_len -= stream.send.drop_queued(0);
         stream.send.stopped = Some(Code::REFUSED);
-        if !stream.send.is_done() {
+        let (sends, receives) = (!stream.send.is_done(), !stream.recv.has_ended);
+        if sends {
             stream.send.state = SendState::Reset(Code::REFUSED);
         }
-        if !stream.recv.has_ended {
+        if receives {
             stream.recv.state = RecvState::Reset(Code::REFUSED);
             stream.recv.has_ended = true;
+        }
+        if sends {
+            self.observe_send_end(id);
+        }
+        if receives {
+            self.observe_receive_end(id, "reset", Some(Code::REFUSED));
         }
         self.wake(id);
         self.forget_if_done(id);
@@ -353,7 +367,7 @@ impl SessionMachine {
             Frame::Stop { stream, code } => self.on_stop(stream, code),
             Frame::Meta { stream, is_trailer, parameters } => self.on_meta(stream, is_trailer, parameters),
             Frame::Priority { stream, priority } => self.on_priority(stream, priority),
-            Frame::Blocked { scope, stream, .. } => self.on_blocked(now, scope, stream),
+            Frame::Blocked { scope, stream, at } => self.on_blocked(now, scope, stream, at),
             Frame::MsgSkip { stream, first, count } => self.on_msg_skip(now, stream, first, count),
             Frame::Settings(parameters) => self.on_settings(now, &parameters),
             Frame::Ticket { lifetime_s, offline_ms, handle } => self.on_ticket(lifetime_s, offline_ms, handle),

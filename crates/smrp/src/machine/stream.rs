@@ -65,6 +65,8 @@ pub(crate) struct SendHalf {
     pub(crate) sent: u64,
     /// Octets that may be sent.
     pub(crate) max: u64,
+    /// Turns at whose end its own credit was used up and it had more.
+    pub(crate) blocked_count: u32,
     pub(crate) is_scheduled: bool,
     /// The application waits for room.
     pub(crate) wants_room: bool,
@@ -161,6 +163,7 @@ impl SendHalf {
             buffer: Buffer::default(),
             sent: 0,
             max,
+            blocked_count: 0,
             is_scheduled: false,
             wants_room: false,
             is_released: !exists,
@@ -203,14 +206,16 @@ impl SendHalf {
         }
     }
 
-    /// Drops everything that waits beyond the octets that were promised.
-    pub(crate) fn drop_queued(&mut self, reliable_len: u64) {
+    /// Drops everything that waits beyond the octets that were promised, and says how much it was.
+    pub(crate) fn drop_queued(&mut self, reliable_len: u64) -> u64 {
         let keep = usize::try_from(reliable_len.saturating_sub(self.sent)).unwrap_or(usize::MAX);
-        self.buffer.truncate(keep);
+        let mut dropped = self.buffer.truncate(keep);
         self.trailer = None;
         if let Some(messages) = &mut self.messages {
+            dropped += messages.outbox.len();
             messages.outbox.clear();
         }
+        dropped as u64
     }
 }
 

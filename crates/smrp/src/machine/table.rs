@@ -101,6 +101,10 @@ impl Table {
         self.map.values().map(Box::as_ref)
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.map.values_mut().map(Box::as_mut)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.map.len()
     }

@@ -9,6 +9,7 @@
 )]
 
 mod auth;
+mod budget;
 mod driver;
 mod hostile;
 mod laws;
@@ -19,4 +20,5 @@ mod raw;
 mod resume;
 mod session;
 mod simulation;
+mod telling;
 mod wire;

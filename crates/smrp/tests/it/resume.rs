@@ -66,6 +66,9 @@ fn a_session_goes_on_where_it_was_cut_and_nothing_is_lost_or_doubled() {
     let len = pair.a.session.read(pair.now, id, &mut into).unwrap();
     assert_eq!(&into[..len], b"and back");
     assert_eq!(pair.a.session.stats().reattached, 1);
+    // What was lost went out again: that is counted, for the session and for the stream.
+    let (session, stream) = (pair.a.session.stats(), pair.a.session.stream_stats(id).unwrap());
+    assert!(stream.replayed_len >= 5 && session.replayed_len >= stream.replayed_len, "{session:?} {stream:?}");
 }
 
 #[test]

@@ -482,3 +482,56 @@ fn a_drain_ends_when_its_time_is_over() {
     pair.wait(Duration::from_millis(1));
     assert!(matches!(pair.a.session.ended(), Some(smrp::SessionError::ClosedByPeer { code: Code::SHUTDOWN, .. })));
 }
+
+#[test]
+fn streams_and_drops_are_counted_by_their_reason() {
+    let mut small = config();
+    small.settings.init_max_stream = 16_384;
+    small.settings.max_message = 50_000;
+    small.limits.datagram_queue_len_max = 128;
+    let mut pair = Pair::ready(small.clone(), small);
+    let now = pair.now;
+    let (octets, channel) = {
+        let a = &mut pair.a.session;
+        let octets = a.open(now, Kind::Bytes, Direction::Bidi, Request::default()).unwrap();
+        let channel = a.open(now, Kind::Messages, Direction::Bidi, Request::default()).unwrap();
+        a.write(octets, &[7; 20_000]).unwrap();
+        a.send_message(now, channel, Bytes::from_static(b"on time"), None).unwrap();
+        a.send_message(now, channel, Bytes::from_static(b"late"), Some(Duration::ZERO)).unwrap();
+        for _ in 0..3 {
+            a.send_datagram(now, 1, Bytes::from_static(b"datagram"), None).unwrap();
+        }
+        a.send_datagram(now, 1, Bytes::from_static(b"datagram"), Some(Duration::ZERO)).unwrap();
+        (octets, channel)
+    };
+    pair.pump();
+    let sent = pair.a.session.stream_stats(octets).unwrap();
+    assert_eq!((sent.sent_len, sent.queued_len, sent.credit_left, sent.blocked_count), (16_384, 3_616, 0, 1));
+    let came = pair.b.session.stream_stats(octets).unwrap();
+    assert_eq!((came.received_len, came.taken_len), (16_384, 0));
+    let sent = pair.a.session.stream_stats(channel).unwrap();
+    assert_eq!((sent.messages_sent, sent.messages_expired, sent.sent_len), (1, 1, 7));
+    let came = pair.b.session.stream_stats(channel).unwrap();
+    assert_eq!((came.messages_received, came.messages_skipped, came.received_len), (1, 1, 7));
+    let stats = pair.a.session.stats();
+    assert_eq!((stats.datagrams_dropped, stats.datagrams_displaced, stats.datagrams_expired), (3, 2, 1));
+    assert_eq!((stats.messages_sent, stats.messages_expired), (1, 1));
+
+    // What comes when nobody wants it, a message that is too long, and a stream that is refused.
+    pair.b.session.stop(now, octets, Code::CANCELLED);
+    pair.a.session.send_message(now, channel, Bytes::from(vec![1; 1]), None).unwrap();
+    let flight = pair.a.transmit(now);
+    pair.b.session.release_receive(now, channel);
+    pair.b.receive(now, &flight);
+    assert_eq!(pair.b.session.stats().data_dropped_len, 1);
+    pair.pump();
+    assert_eq!(pair.a.session.stopped(octets), Some(Code::CANCELLED));
+    let request = pair.b.session.request(now, Bytes::from(vec![1; 40_000]), Request::default()).unwrap();
+    pair.pump();
+    assert_eq!(pair.a.session.stats().messages_refused, 0);
+    assert_eq!(pair.a.session.receive_whole(now, request).unwrap().len(), 40_000);
+    pair.a.session.drain(now, Duration::from_secs(9), None);
+    pair.wait(Duration::from_secs(1));
+    assert_eq!((pair.a.session.stats().streams_refused, pair.b.session.stats().streams_refused), (0, 0));
+    assert_eq!(pair.a.session.stream_stats(StreamId::new(400)), None);
+}

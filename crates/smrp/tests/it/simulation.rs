@@ -5,8 +5,8 @@ use bytes::Bytes;
 use core::time::Duration;
 use smrp::wire::Code;
 use smrp::{
-    Config, Direction, Event, Input, Kind, Priority, Reattach, ReceiveError, Request, Role, Security, SendError,
-    StreamId,
+    Budget, Config, Direction, Event, Input, Kind, Priority, Reattach, ReceiveError, Request, Role, Security,
+    SendError, StreamId,
 };
 use std::collections::{BTreeMap, VecDeque};
 use testkit::Rng;
@@ -36,6 +36,8 @@ struct World {
     deaths: u64,
     counter: u8,
     trace: u64,
+    /// What both ends share, so little that streams and messages may be refused for want of it.
+    budget: Option<Budget>,
 }
 
 fn small(rng: &mut Rng) -> Config {
@@ -54,10 +56,11 @@ fn small(rng: &mut Rng) -> Config {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, budget: Option<Budget>) -> Self {
         let mut rng = Rng::new(seed);
         let now = Instant::from_epoch(Duration::from_secs(1));
-        let (a, b) = (small(&mut rng), small(&mut rng));
+        let (mut a, mut b) = (small(&mut rng), small(&mut rng));
+        (a.budget, b.budget) = (budget.clone(), budget.clone());
         let ends = [End::new(Role::Initiator, a, now, 1), End::new(Role::Acceptor, b, now, 2)];
         Self {
             ends,
@@ -71,7 +74,18 @@ impl World {
             deaths: 0,
             counter: 0,
             trace: 0,
+            budget,
         }
+    }
+
+    /// Both ends know each other; before that one that finds nothing left would be refused.
+    fn ready(seed: u64, budget: Budget) -> Self {
+        let mut world = Self::new(seed, Some(budget));
+        for _ in 0..20 {
+            world.carry(0);
+            world.carry(1);
+        }
+        world
     }
 
     fn note(&mut self, what: u64) {
@@ -166,6 +180,7 @@ impl World {
         };
         match result {
             Ok(()) | Err(SendError::Blocked | SendError::Finished) => {}
+            Err(SendError::Stopped(Code::REFUSED | Code::QUOTA)) if self.budget.is_some() => flow.is_broken = true,
             Err(SendError::Stopped(_)) => assert!(flow.is_broken, "stopped, and nobody did"),
             Err(error) => panic!("{error}"),
         }
@@ -210,6 +225,10 @@ impl World {
                 assert!(flow.is_finished, "an end that nobody made");
                 assert!(flow.octets.is_empty() && flow.messages.is_empty(), "an end before everything was there");
             }
+            Err(ReceiveError::Reset(Code::REFUSED | Code::QUOTA | Code::CANCELLED)) if self.budget.is_some() => {
+                flow.is_broken = true;
+            }
+            Err(ReceiveError::TooLarge(_)) if self.budget.is_some() => flow.is_broken = true,
             Err(ReceiveError::Reset(code)) => assert!(flow.is_broken, "{id:?} reset with {code}, and nobody did"),
             Err(error) => panic!("{error}"),
         }
@@ -313,6 +332,7 @@ impl World {
     fn acceptor_config(&self) -> Config {
         let mut config = config();
         config.settings = self.ends[0].session.peer_settings().clone();
+        config.budget.clone_from(&self.budget);
         config.limits.stream_window_max = config.limits.stream_window_max.max(config.settings.init_max_stream);
         config
     }
@@ -358,7 +378,11 @@ impl World {
             for at in [0, 1] {
                 let ids: Vec<StreamId> = self.held[at].keys().copied().collect();
                 for id in ids {
-                    if self.held[at][&id][0] && self.ends[at].session.finish(id).is_ok() {
+                    let finished = self.held[at][&id][0].then(|| self.ends[at].session.finish(id));
+                    if matches!(finished, Some(Err(SendError::Stopped(_)))) && self.budget.is_some() {
+                        self.flows.get_mut(&(id, at)).unwrap().is_broken = true;
+                    }
+                    if matches!(finished, Some(Ok(()))) {
                         let flow = self.flows.get_mut(&(id, at)).unwrap();
                         flow.is_finished = true;
                         if self.kinds[&id] == Kind::Request && flow.messages.is_empty() {
@@ -414,7 +438,7 @@ impl World {
 }
 
 fn run(seed: u64) -> (u64, u64) {
-    let mut world = World::new(seed);
+    let mut world = World::new(seed, None);
     let steps = 100 + world.rng.below(200);
     for _ in 0..steps {
         world.step();
@@ -462,5 +486,53 @@ fn the_same_seed_gives_the_same_trace() {
 fn one_seed() {
     if let Some(seed) = std::env::var("SMRP_SEED").ok().and_then(|seed| seed.parse().ok()) {
         run(seed);
+    }
+}
+
+/// A budget that is used up now and then: from a few hundred KiB to some MiB.
+fn scarce(seed: u64) -> Budget {
+    let mut rng = Rng::new(seed ^ 0xB0D6);
+    let most = *rng.pick(&[200 << 10, 1 << 20, 4 << 20]).unwrap();
+    Budget::new((100 << 10) + rng.below(most))
+}
+
+#[test]
+fn sessions_that_share_a_scarce_budget_never_wait_for_ever_and_leave_nothing_on_it() {
+    //= SMRP-FC12, SMRP-FC13, SMRP-FC14
+    let mut was_full = 0;
+    for seed in 0..500 {
+        let budget = scarce(seed);
+        let mut world = World::ready(seed, budget.clone());
+        let steps = 100 + world.rng.below(200);
+        for _ in 0..steps {
+            world.step();
+            was_full += u64::from(budget.pressure() == smrp::Pressure::Full);
+        }
+        world.heal();
+        drop(world);
+        assert_eq!(budget.held(), 0, "seed {seed}");
+    }
+    assert!(was_full > 1_000, "the bound was reached {was_full} times");
+}
+
+#[test]
+fn sessions_that_are_dropped_in_whatever_state_leave_nothing_on_their_budget() {
+    //= SMRP-FC14
+    for seed in 0..1_000 {
+        let budget = scarce(seed);
+        let mut world = World::ready(seed, budget.clone());
+        let steps = world.rng.below(300);
+        for _ in 0..steps {
+            world.step();
+        }
+        let closes = world.rng.below(3);
+        if closes < 2 {
+            world.ends[usize::try_from(closes).unwrap()].session.close(world.now, Code::NO_ERROR, "");
+        }
+        if world.rng.chance(500) {
+            world.ends.swap(0, 1);
+        }
+        drop(world);
+        assert_eq!(budget.held(), 0, "seed {seed}");
     }
 }

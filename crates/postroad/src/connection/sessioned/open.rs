@@ -66,7 +66,14 @@ fn over(carrier: Carrier, (security, is_local): (Security, bool)) -> Result<(smr
             .with_remedy("see what listens there, and that both ends use the same stack"));
     }
     let peer = carrier.peer().map(|peer| peer.to_string());
-    Ok((smrp::Carrier::new(carrier, security, is_local), peer))
+    let carrier = smrp::Carrier::new(carrier, security, is_local);
+    Ok((
+        match &peer {
+            Some(peer) => carrier.with_peer(peer.clone()),
+            None => carrier,
+        },
+        peer,
+    ))
 }
 
 /// Connects, and keeps the session when its connection is lost.
@@ -82,6 +89,9 @@ pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessio
     let (carrier, peer) = over(carrier, at)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
     let mut dial = Dial::new(config);
+    if let Some(qlog) = options::Traces::of(&url, options.traces.as_ref())? {
+        dial = dial.with_qlog(qlog);
+    }
     if url.options().reconnect != Some(false) {
         let (url, options) = (url.clone(), options.clone());
         dial = dial.with_redial(move || {
@@ -103,6 +113,10 @@ pub(crate) async fn acceptor(url: &Url, options: &ListenOptions) -> Result<Accep
     let limits = options::limits(url, options.limits);
     let acceptor = Acceptor::new(settings(url, &limits)?);
     let acceptor = acceptor.map_err(|error| config(error.to_string(), "see what the URL and the options say"))?;
+    let acceptor = match options::Traces::of(url, options.traces.as_ref())? {
+        Some(qlog) => acceptor.with_qlog(qlog),
+        None => acceptor,
+    };
     let tokens = carrier::device::Tokens::of(url, options).await?;
     Ok(match tokens.is_empty() {
         false => acceptor.with_authentication(move |claim: &Claim| {
