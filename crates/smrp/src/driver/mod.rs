@@ -7,6 +7,7 @@ mod acceptor;
 mod carrier;
 mod io;
 mod messages;
+mod renewal;
 mod requests;
 mod session;
 mod shared;
@@ -14,7 +15,7 @@ mod streams;
 mod task;
 
 pub use acceptor::{Accepted, Acceptor, AcceptorLimits, Authenticate};
-pub use carrier::{Carrier, Octets, Redial};
+pub use carrier::{Carrier, Credentials, Octets, Redial};
 pub use messages::{MessageReceiver, MessageSender};
 pub use requests::{IncomingRequest, Reply};
 pub use session::{Dial, Session};

@@ -5,7 +5,7 @@ use super::event::{Event, Opened};
 use super::ledger::Charge;
 use super::stream::{Beginning, RecvHalf, RecvState, SendHalf, Stream};
 use super::table::Admission;
-use crate::access::Verb;
+use crate::access::{Verb, Verdict};
 use crate::wire::{Code, Frame, Open, Parameters, number, parameter};
 use crate::{Direction, Kind, Priority, StreamId};
 use bytes::Bytes;
@@ -110,8 +110,8 @@ impl SessionMachine {
     }
 
     /// Why the peer may not open this, where it may not.
-    //= SMRP-A9, SMRP-ST15, SMRP-ST17
-    fn refusal(&self, kind: Option<Kind>, metadata: Option<&Parameters>) -> Option<Code> {
+    //= SMRP-A9, SMRP-A16, SMRP-ST15, SMRP-ST17
+    fn refusal(&mut self, kind: Option<Kind>, metadata: Option<&Parameters>) -> Option<Code> {
         let Some(kind) = kind else { return Some(Code::REFUSED) };
         if self.drain.as_ref().is_some_and(|drain| drain.is_final) {
             return Some(Code::REFUSED);
@@ -119,10 +119,11 @@ impl SessionMachine {
         let name = metadata.and_then(|metadata| metadata.get(parameter::NAME)).unwrap_or_default();
         let name = core::str::from_utf8(&name).ok();
         let verb = if kind == Kind::Request { Verb::Request } else { Verb::Open };
-        match name {
-            Some(name) if self.access.allows(verb, name) => None,
-            Some(_) => Some(Code::FORBIDDEN),
-            None => Some(Code::REFUSED),
+        let Some(name) = name else { return Some(Code::REFUSED) };
+        match self.access.take(self.now, verb, name) {
+            Verdict::Granted => None,
+            Verdict::Forbidden => Some(Code::FORBIDDEN),
+            Verdict::Exhausted => Some(Code::QUOTA),
         }
     }
 
@@ -456,7 +457,7 @@ impl SessionMachine {
         }
     }
 
-    //= SMRP-M7, SMRP-M8
+    //= SMRP-M7, SMRP-M8, SMRP-A16
     pub(super) fn on_datagram(&mut self, flow: u64, data: &[u8]) {
         if data.len() as u64 > self.ours.max_datagram {
             return self.fail_rule(Code::PROTOCOL_VIOLATION, number::DGRAM, "a datagram above the limit");
@@ -464,7 +465,7 @@ impl SessionMachine {
         let charged = data.len().max(64);
         let queue = &mut self.datagrams;
         if queue.incoming_len + charged > self.config.limits.datagram_queue_len_max
-            || !self.access.allows(Verb::Datagram, "")
+            || self.access.take(self.now, Verb::Datagram, "") != Verdict::Granted
         {
             self.stats.datagrams_lost += 1;
             return;

@@ -1,5 +1,6 @@
 //! All rules of a session, without I/O.
 
+mod auth;
 mod buffer;
 mod commands;
 mod event;
@@ -22,7 +23,7 @@ mod timers;
 mod transmit;
 
 pub use commands::Request;
-pub use event::{Claim, Event, Grant, Opened, Reattach, Ticket};
+pub use event::{Event, Grant, Opened, Reattach, Ticket};
 pub use resume::Adoption;
 pub use timers::Reason;
 pub use transmit::Transmit;
@@ -100,7 +101,7 @@ pub struct Stats {
     pub streams_opened: u64,
     /// Datagrams dropped before they were sent.
     pub datagrams_dropped: u64,
-    /// Datagrams that came and found the queue full.
+    /// Datagrams that came and found the queue full, or no scope for them, or none with room.
     pub datagrams_lost: u64,
     /// Messages whose time passed before they were sent whole.
     pub messages_expired: u64,
@@ -126,7 +127,6 @@ pub struct Stats {
 ///
 /// The driver hands in what came and writes what [`poll_transmit`](Machine::poll_transmit) gives; the application's calls are methods: `open`, `write`,
 /// `read`, `send_message`, `request`, `finish`, `reset`, `stop` and so on.
-#[derive(Debug)]
 pub struct SessionMachine {
     role: Role,
     config: Arc<Config>,
@@ -149,6 +149,8 @@ pub struct SessionMachine {
     datagrams: Datagrams,
     access: Access,
     expires_at: Option<Instant>,
+    /// When a session that lost its link gives up; attempts at another one do not move it.
+    keep_until: Option<Instant>,
     handle: Option<Bytes>,
     epoch: u64,
     drain: Option<Box<Drain>>,
@@ -162,6 +164,20 @@ pub struct SessionMachine {
     stats: Stats,
     /// Of what was read last: where short messages are copied to.
     arena: BytesMut,
+}
+
+/// Not what is on its way: a token may be in it, and handles of tickets.
+//= SMRP-A8
+impl core::fmt::Debug for SessionMachine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SessionMachine")
+            .field("role", &self.role)
+            .field("phase", &self.phase)
+            .field("stage", &self.link.stage)
+            .field("end", &self.end)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -199,7 +215,7 @@ impl SessionMachine {
             seed,
             seed_count: 0,
             phase: Phase::Linked,
-            link: Link::new(now),
+            link: Link::new(now, config.channel.clone()),
             scheduler: Scheduler::default(),
             control: BytesMut::new(),
             position: 0,
@@ -207,6 +223,7 @@ impl SessionMachine {
             datagrams: Datagrams::default(),
             access: Access::default(),
             expires_at: None,
+            keep_until: None,
             handle: None,
             epoch: 0,
             drain: None,

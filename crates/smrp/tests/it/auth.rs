@@ -151,7 +151,7 @@ fn an_identity_that_expires_ends_the_session_unless_it_is_renewed() {
     pair.b.session.authenticated(pair.now, grant());
     pair.pump();
     pair.wait(Duration::from_secs(20));
-    pair.a.session.authenticate("newer");
+    pair.a.session.authenticate(Credential::Bearer("newer".to_owned())).unwrap();
     pair.pump();
     assert!(pair.b.events().iter().any(|event| matches!(event, Event::Authenticate(_))));
     pair.b.session.authenticated(pair.now, grant());
@@ -183,4 +183,47 @@ fn datagrams_need_a_scope_of_their_own() {
         assert_eq!(raw.end.session.receive_datagram().is_some(), arrives, "{scope}");
         assert_eq!(raw.end.session.stats().datagrams_lost, u64::from(!arrives));
     }
+}
+
+#[test]
+fn over_its_rate_a_stream_is_refused_and_a_datagram_dropped_and_counted() {
+    //= SMRP-A16
+    let mut pair = Pair::new(config().with_credential(Credential::Bearer("t".to_owned())), config().demanding_auth());
+    pair.pump();
+    let scopes = ["request:/clock@2/s", "open:/log@1/s", "datagram@3/s"].map(str::to_owned).to_vec();
+    pair.b.session.authenticated(pair.now, Some(Grant::of("x").with_scopes(scopes)));
+    pair.pump();
+    let named = |name: &str| {
+        Request::default().with_metadata(ParametersBuilder::new().with(parameter::NAME, name.as_bytes()).build())
+    };
+    let ask = |pair: &mut Pair| {
+        let id = pair.a.session.request(pair.now, Bytes::new(), named("/clock")).unwrap();
+        pair.pump();
+        pair.a.session.receive_whole(pair.now, id).unwrap_err()
+    };
+    let quota = ReceiveError::Reset(Code::QUOTA);
+    assert_eq!(
+        [ask(&mut pair), ask(&mut pair), ask(&mut pair)],
+        [ReceiveError::Blocked, ReceiveError::Blocked, quota.clone()]
+    );
+    pair.b.events();
+    let logs: Vec<StreamId> =
+        (0..2).map(|_| pair.a.session.open(pair.now, Kind::Bytes, Direction::Uni, named("/log")).unwrap()).collect();
+    pair.pump();
+    assert_eq!(pair.b.opened(), logs[..1]);
+    for _ in 0..5 {
+        pair.a.session.send_datagram(pair.now, 1, Bytes::from_static(b"d"), None).unwrap();
+    }
+    pair.pump();
+    let came = core::iter::from_fn(|| pair.b.session.receive_datagram()).count();
+    assert_eq!((came, pair.b.session.stats().datagrams_lost), (3, 2));
+    // Half a second is one request more, and a renewal fills nothing.
+    pair.wait(Duration::from_millis(500));
+    pair.a.session.authenticate(Credential::Bearer("t".to_owned())).unwrap();
+    pair.pump();
+    let scopes = ["request:/clock@2/s"].map(str::to_owned).to_vec();
+    pair.b.session.authenticated(pair.now, Some(Grant::of("x").with_scopes(scopes)));
+    pair.pump();
+    assert_eq!([ask(&mut pair), ask(&mut pair)], [ReceiveError::Blocked, quota]);
+    assert!(pair.a.session.ended().is_none() && pair.b.session.ended().is_none());
 }
