@@ -106,6 +106,7 @@ impl SessionMachine {
         if self.role == Role::Initiator || self.link.stage != Stage::Reattaching {
             return self.fail_rule(Code::PROTOCOL_VIOLATION, number::REATTACH, "REATTACH out of place");
         }
+        self.link.decided_from = self.link.stage;
         self.link.stage = Stage::Deciding;
         self.link.epoch = epoch;
         self.events.push_back(Event::Reattach(Reattach { handle, epoch, received }));
