@@ -105,6 +105,18 @@ impl Carrier {
         }
     }
 
+    /// Octets that only the two ends of this connection have, for `label`: see
+    /// [`tls::Stream::export_keying_material`](crate::tls::Stream::export_keying_material). `None` where there is no TLS 1.3.
+    #[cfg(feature = "tls")]
+    pub fn export_keying_material<const LEN: usize>(&self, label: &str, context: Option<&[u8]>) -> Option<[u8; LEN]> {
+        match self {
+            Self::Tls(io) => io.export_keying_material(label, context),
+            #[cfg(feature = "ws")]
+            Self::Wss(io) => io.get_ref().export_keying_material(label, context),
+            _ => None,
+        }
+    }
+
     /// The application protocol (ALPN) both ends agreed on, where there is TLS and they did.
     pub fn alpn(&self) -> Option<&[u8]> {
         match self {

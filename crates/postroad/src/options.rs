@@ -208,8 +208,8 @@ impl ConnectOptions {
         self
     }
 
-    /// Shows this bearer token to servers of devices (`wrp` on a WebSocket); `token=` in the URL goes before it, and is read
-    /// anew each time.
+    /// Shows this bearer token to servers of devices (`wrp` on a WebSocket), and to acceptors of sessions (`smrp`); `token=` in the URL goes before
+    /// it, and is read anew each time.
     #[must_use]
     pub fn with_bearer_token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(Token(token.into()));
@@ -307,7 +307,8 @@ impl ListenOptions {
         self
     }
 
-    /// Demands client certificates from the authorities in this PEM text; `client_ca=` in the URL goes before it.
+    /// Demands client certificates from the authorities in this PEM text; `client_ca=` in the URL goes before it. Sessions of SMRP have the name in
+    /// them: [`Connection::subject`](crate::Connection::subject).
     #[must_use]
     pub fn with_client_ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.client_ca = Some(pem.into());

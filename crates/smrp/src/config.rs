@@ -1,38 +1,15 @@
 //! How an end behaves.
 
 use crate::budget::Budget;
+use crate::credential::{Channel, Credential};
 use crate::error::ConfigError;
 use crate::settings::Settings;
 use crate::wire::Security;
-use core::fmt;
 use core::time::Duration;
 
 /// The longest token.
 //= SMRP-A6
 pub const TOKEN_LEN_MAX: usize = 8_192;
-
-/// What the initiator says it is.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Credential {
-    /// Nobody in particular: no AUTH is sent.
-    None,
-    /// The certificate of the carrier's TLS.
-    Certificate,
-    /// A JSON Web Token.
-    Bearer(String),
-}
-
-//= SMRP-A8
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Certificate => "Certificate",
-            Self::Bearer(_) => "Bearer(..)",
-        })
-    }
-}
 
 /// Bounds on what a peer or the application could make grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +76,8 @@ pub struct Config {
     pub security: Security,
     /// True where the carrier does not leave the host.
     pub is_local: bool,
+    /// What the carrier knows of its first connection.
+    pub channel: Channel,
     /// Of the initiator: who it says it is.
     pub credential: Credential,
     /// Of the acceptor: whether an initiator has to say who it is.
@@ -120,6 +99,7 @@ impl Config {
             limits: Limits::default(),
             security,
             is_local,
+            channel: Channel::default(),
             credential: Credential::None,
             demands_auth: false,
             ledger: LedgerMode::default(),
@@ -139,6 +119,13 @@ impl Config {
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// With what the carrier knows of its first connection.
+    #[must_use]
+    pub fn with_channel(mut self, channel: Channel) -> Self {
+        self.channel = channel;
         self
     }
 
@@ -172,14 +159,7 @@ impl Config {
         if self.security == Security::Inner {
             return Err(ConfigError::InnerSecurity);
         }
-        if let Credential::Bearer(token) = &self.credential {
-            if token.len() > TOKEN_LEN_MAX {
-                return Err(ConfigError::TokenLen { len: token.len(), max: TOKEN_LEN_MAX });
-            }
-            if self.security != Security::Tls && !self.is_local {
-                return Err(ConfigError::TokenInPlaintext);
-            }
-        }
+        self.credential.check(self.security, self.is_local, &self.channel)?;
         let limits = &self.limits;
         let limit = |field, reason| Err(ConfigError::Limit { field, reason });
         if limits.replay_len_max < 128 << 10 {

@@ -40,6 +40,10 @@ pub enum ConfigError {
         /// The budget.
         max: u64,
     },
+    /// A proof of possession where nothing tells one connection from another.
+    //= SMRP-A7
+    #[error("a key cannot prove itself over this carrier: it needs TLS 1.3, whose exporter the proof is made over")]
+    NotBound,
     /// A limit of ours that leaves no room.
     #[error("{field} {reason}")]
     Limit {

@@ -4,31 +4,37 @@
 mod access;
 mod budget;
 mod config;
+mod credential;
 #[cfg(feature = "tokio")]
 mod driver;
 mod error;
 mod ids;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "keys")]
+pub mod keys;
 mod machine;
 mod settings;
 pub mod trace;
 pub mod wire;
+#[cfg(feature = "x509")]
+pub mod x509;
 
 pub use budget::{Budget, Pressure};
-pub use config::{Config, Credential, LedgerMode, Limits, TOKEN_LEN_MAX};
+pub use config::{Config, LedgerMode, Limits, TOKEN_LEN_MAX};
+pub use credential::{BINDING_LABEL, Channel, Claim, Credential, Signer};
 #[cfg(feature = "tokio")]
 pub use driver::{
-    Accepted, Acceptor, AcceptorLimits, Authenticate, Bidi, Carrier, Dial, IncomingRequest, IncomingStream,
-    MessageReceiver, MessageSender, Octets, RecvStream, Redial, Reply, SendStream, Session,
+    Accepted, Acceptor, AcceptorLimits, Authenticate, Bidi, Carrier, Credentials, Dial, IncomingRequest,
+    IncomingStream, MessageReceiver, MessageSender, Octets, RecvStream, Redial, Reply, SendStream, Session,
 };
 #[cfg(feature = "qlog")]
 pub use driver::{Qlog, QlogOptions};
 pub use error::{ConfigError, DatagramError, Fault, OpenError, ReceiveError, SendError, SessionError};
 pub use ids::{Direction, INDEX_MAX, Kind, Priority, Role, StreamId, URGENCY_MAX};
 pub use machine::{
-    Adoption, Claim, Event, Grant, Input, Messages, Opened, Reason, Reattach, Request, SessionMachine, Stats,
-    StreamStats, Ticket, Transmit,
+    Adoption, Event, Grant, Input, Messages, Opened, Reason, Reattach, Request, SessionMachine, Stats, StreamStats,
+    Ticket, Transmit,
 };
 pub use settings::{Settings, SettingsError};
 pub use wire::{Code, Security};

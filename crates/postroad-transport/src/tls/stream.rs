@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
@@ -40,6 +41,27 @@ impl<S> Stream<S> {
     /// The certificate the peer gave, in DER; a server has one only if the client gave it.
     pub fn peer_certificate_der(&self) -> Option<&[u8]> {
         self.tls.get_ref().1.peer_certificates()?.first().map(AsRef::as_ref)
+    }
+
+    /// The certificates the peer gave, each in DER, its own first; nothing where it gave none.
+    pub fn peer_certificates_der(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.tls.get_ref().1.peer_certificates().unwrap_or_default().iter().map(AsRef::as_ref)
+    }
+
+    /// Octets that only the two ends of this connection have, for `label` (RFC 8446, 7.5). Two connections never have the same.
+    ///
+    /// `None` over TLS 1.2: there the same octets may belong to two connections with one peer in between, unless both ends
+    /// have the extension of RFC 7627, and the library does not say whether they have.
+    pub fn export_keying_material<const LEN: usize>(&self, label: &str, context: Option<&[u8]>) -> Option<[u8; LEN]> {
+        let session = self.tls.get_ref().1;
+        if session.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        match &self.tls {
+            TlsStream::Client(tls) => tls.get_ref().1.export_keying_material([0; LEN], label.as_bytes(), context),
+            TlsStream::Server(tls) => tls.get_ref().1.export_keying_material([0; LEN], label.as_bytes(), context),
+        }
+        .ok()
     }
 
     /// The application protocol both ends agreed on, if any.

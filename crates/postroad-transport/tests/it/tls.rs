@@ -9,10 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use postroad_transport::dev_certs::{DevCa, Identity};
 use postroad_transport::tls::{Client, ClientAuth, ClientConfig, Server, ServerConfig, Stream};
-use postroad_transport::{CarrierError, ErrorKind, memory};
+use postroad_transport::{Carrier, CarrierError, ErrorKind, memory};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
-use crate::support::{ca, random_bytes, soon, tls_client, tls_server};
+use crate::support::{ca, pair, random_bytes, soon, tls_client, tls_server};
 
 type Ends = (Result<Stream<memory::Stream>, CarrierError>, Result<Stream<memory::Stream>, CarrierError>);
 
@@ -143,6 +145,56 @@ async fn an_optional_client_certificate_may_be_missing_but_not_wrong() {
         .build()
         .unwrap();
     assert_eq!(kind(shake(&client, &server, "localhost:1").await.1), ErrorKind::CertificateUnknownIssuer);
+}
+
+#[tokio::test]
+async fn both_ends_have_the_same_octets_and_no_other_connection_has_them() {
+    let mut seen = Vec::new();
+    for name in ["tls", "tls", "wss", "wss"] {
+        let (client, server) = pair(name).await;
+        let exported = client.export_keying_material::<32>("EXPORTER-one", None).unwrap();
+        assert_eq!(server.export_keying_material("EXPORTER-one", None), Some(exported), "{name}");
+        assert_ne!(client.export_keying_material("EXPORTER-two", None), Some(exported));
+        assert_ne!(client.export_keying_material("EXPORTER-one", Some(b"context")), Some(exported));
+        assert!(!seen.contains(&exported), "{name}");
+        seen.push(exported);
+    }
+    for name in ["tcp", "ws", "mem"] {
+        assert_eq!(pair(name).await.0.export_keying_material::<32>("EXPORTER-one", None), None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn over_tls_1_2_nothing_is_exported() {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca().certificate_pem().as_bytes()).unwrap()).unwrap();
+    let old = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let (near, far) = memory::duplex(64 * 1024);
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(old));
+    let server = tls_server();
+    let (client, server) = soon(async {
+        tokio::join!(connector.connect("localhost".try_into().unwrap(), near), server.handshake(far, "an old client"))
+    })
+    .await;
+    client.unwrap();
+    let server = server.unwrap();
+    assert!(server.cipher().starts_with("TLSv1_2"), "{}", server.cipher());
+    assert_eq!(server.export_keying_material::<32>("EXPORTER-one", None), None);
+}
+
+#[tokio::test]
+async fn the_chain_of_the_peer_begins_with_its_own_certificate() {
+    let (client, server) = pair("wss").await;
+    let Carrier::Wss(client) = &client else { panic!("wss") };
+    let chain: Vec<&[u8]> = client.get_ref().peer_certificates_der().collect();
+    assert_eq!(chain.first().copied(), client.get_ref().peer_certificate_der());
+    assert_eq!(chain.len(), 1);
+    let Carrier::Wss(server) = &server else { panic!("wss") };
+    assert_eq!(server.get_ref().peer_certificates_der().len(), 0);
 }
 
 #[tokio::test]

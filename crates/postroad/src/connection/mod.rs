@@ -118,6 +118,16 @@ impl Connection {
         }
     }
 
+    /// Who the other end proved to be, where this end asked: of sessions that were accepted with `client_ca=`, the name in the certificate; with
+    /// `jwks=`, the subject of the token. `None` everywhere else. Show it with [`escape::text`](crate::escape::text).
+    #[must_use]
+    pub fn subject(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Sessioned(sessioned) => sessioned.subject(),
+            _ => None,
+        }
+    }
+
     /// True where the stack can do this.
     #[must_use]
     pub fn can(&self, capability: Capability) -> bool {

@@ -94,6 +94,12 @@ pub struct UrlOptions {
     pub dest: Option<String>,
     /// `token=FILE`: the bearer token of a device, or of the initiator of a session; of a listener, the tokens that let others in, one a line.
     pub token: Option<PathBuf>,
+    /// `jwks=FILE`: of a listener of sessions, the keys of the issuer whose JSON Web Tokens let others in.
+    pub jwks: Option<PathBuf>,
+    /// `issuer=`: who issues these tokens.
+    pub issuer: Option<String>,
+    /// `audience=`: whom these tokens must be for.
+    pub audience: Option<String>,
     /// `reconnect=on|off`: whether a client that lost its connection connects again. On for sessions of SMRP, which go on where they were; off for links.
     pub reconnect: Option<bool>,
     /// `plaintext=on`: a session of SMRP may leave this host without TLS.
@@ -165,7 +171,7 @@ const SMP121: fn(Stack) -> bool = |stack| matches!(stack.protocol(), Protocol::S
 const TLS: fn(Stack) -> bool = |stack| stack.transport().is_tls();
 const WS: fn(Stack) -> bool = |stack| stack.transport().is_ws();
 
-pub(super) const SPECS: [Spec; 26] = [
+pub(super) const SPECS: [Spec; 29] = [
     Spec {
         name: "mode",
         example: "strict, lenient, node-1.0 or node-1.1",
@@ -277,6 +283,27 @@ pub(super) const SPECS: [Spec; 26] = [
         goes_with: |stack| DEVICE_LINK(stack) || SMRP(stack),
         set: |options, value| file(value).map(|file| options.token = Some(file)),
         get: |options| options.token.as_deref().map(Shown::Path),
+    },
+    Spec {
+        name: "jwks",
+        example: "a file with a JSON Web Key Set",
+        goes_with: SMRP,
+        set: |options, value| file(value).map(|file| options.jwks = Some(file)),
+        get: |options| options.jwks.as_deref().map(Shown::Path),
+    },
+    Spec {
+        name: "issuer",
+        example: "the issuer as its tokens have it, as in https://issuer.example",
+        goes_with: SMRP,
+        set: |options, value| name(value).map(|name| options.issuer = Some(name)),
+        get: |options| options.issuer.as_deref().map(Shown::Text),
+    },
+    Spec {
+        name: "audience",
+        example: "a name that the tokens are for, as in relay.example",
+        goes_with: SMRP,
+        set: |options, value| name(value).map(|name| options.audience = Some(name)),
+        get: |options| options.audience.as_deref().map(Shown::Text),
     },
     Spec {
         name: "reconnect",

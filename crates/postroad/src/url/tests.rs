@@ -268,6 +268,7 @@ fn urls() -> impl Strategy<Value = Url> {
                     (options.message_len_max, options.peer_timeout) = (common.2, common.4);
                     (options.token, options.reconnect) = (wrp.2.clone(), wrp.3);
                     options.qlog = wrp.2;
+                    (options.jwks, options.issuer, options.audience) = (tls.0.clone(), tls.4.clone(), tls.5.clone());
                     if !stack.transport().is_tls() {
                         options.plaintext = wrp.3;
                     }

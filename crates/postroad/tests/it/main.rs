@@ -14,6 +14,7 @@ mod cancel;
 mod captures;
 mod close;
 mod convention;
+mod credentials;
 mod files;
 mod guide;
 mod limits;

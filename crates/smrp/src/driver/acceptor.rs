@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Decides who an initiator is.
 pub trait Authenticate: Send + Sync {
-    /// What the claim entitles to; `None` where it is not believed.
+    /// What the claim entitles to; `None` where it is not believed. The claim has what its method needs, and nothing of it is checked: a proof by
+    /// `keys::PublicKey::proves`, for one. Dropped, and the claim not believed, where it takes longer than `Limits::handshake_timeout`.
     fn authenticate<'a>(&'a self, claim: &'a Claim) -> Pin<Box<dyn Future<Output = Option<Grant>> + Send + 'a>>;
 }
 

@@ -1,5 +1,6 @@
 //! What a session runs over.
 
+use crate::credential::{Channel, Credential};
 use crate::wire::Security;
 use core::future::Future;
 use core::pin::Pin;
@@ -16,18 +17,26 @@ pub struct Carrier {
     pub(super) security: Security,
     pub(super) is_local: bool,
     pub(super) peer: Option<String>,
+    pub(super) channel: Channel,
 }
 
 impl Carrier {
     /// A connection; `is_local` where it does not leave the host.
     pub fn new(io: impl Octets + 'static, security: Security, is_local: bool) -> Self {
-        Self { io: Box::new(io), security, is_local, peer: None }
+        Self { io: Box::new(io), security, is_local, peer: None, channel: Channel::default() }
     }
 
     /// Saying who is at the other end, for logs: an address, never a credential.
     #[must_use]
     pub fn with_peer(mut self, peer: impl Into<String>) -> Self {
         self.peer = Some(peer.into());
+        self
+    }
+
+    /// With what TLS knows of this connection: what proves that a key is at its other end, and the peer's certificate.
+    #[must_use]
+    pub fn with_channel(mut self, channel: Channel) -> Self {
+        self.channel = channel;
         self
     }
 }
@@ -37,6 +46,7 @@ impl core::fmt::Debug for Carrier {
         f.debug_struct("Carrier")
             .field("security", &self.security)
             .field("is_local", &self.is_local)
+            .field("channel", &self.channel)
             .finish_non_exhaustive()
     }
 }
@@ -53,6 +63,23 @@ where
     T: Future<Output = std::io::Result<Carrier>> + Send + 'static,
 {
     fn redial(&self) -> Pin<Box<dyn Future<Output = std::io::Result<Carrier>> + Send + '_>> {
+        Box::pin(self())
+    }
+}
+
+/// Gives an initiator what it shows: for its first connection, again before the acceptor's grant ends, and for every other connection. An
+/// error leaves the credential that there was; its text is logged, so it must not show one.
+pub trait Credentials: Send + Sync {
+    /// A credential that is good for a while. Dropped where it takes longer than 30 s.
+    fn credential(&self) -> Pin<Box<dyn Future<Output = std::io::Result<Credential>> + Send + '_>>;
+}
+
+impl<F, T> Credentials for F
+where
+    F: Fn() -> T + Send + Sync,
+    T: Future<Output = std::io::Result<Credential>> + Send + 'static,
+{
+    fn credential(&self) -> Pin<Box<dyn Future<Output = std::io::Result<Credential>> + Send + '_>> {
         Box::pin(self())
     }
 }

@@ -9,6 +9,7 @@ mod io;
 mod messages;
 #[cfg(feature = "qlog")]
 mod qlog;
+mod renewal;
 mod requests;
 mod session;
 mod shared;
@@ -18,7 +19,7 @@ mod telling;
 mod waiting;
 
 pub use acceptor::{Accepted, Acceptor, AcceptorLimits, Authenticate};
-pub use carrier::{Carrier, Octets, Redial};
+pub use carrier::{Carrier, Credentials, Octets, Redial};
 pub use messages::{MessageReceiver, MessageSender};
 #[cfg(feature = "qlog")]
 pub use qlog::{Qlog, QlogOptions};

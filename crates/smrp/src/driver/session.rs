@@ -1,8 +1,9 @@
 //! A session as an application sees it.
 
 use super::acceptor::{Authenticate, Registry};
-use super::carrier::{Carrier, Redial};
+use super::carrier::{Carrier, Credentials, Redial};
 use super::messages::{MessageReceiver, MessageSender};
+use super::renewal::{self, Renewal};
 use super::requests::{IncomingRequest, Reply};
 use super::shared::{Queue, Shared, State, read_clock};
 use super::streams::{Bidi, IncomingStream, RecvStream, SendStream};
@@ -10,7 +11,7 @@ use super::task::{Task, relink};
 use super::waiting::{Line, Waiter};
 use crate::config::Config;
 use crate::error::{ConfigError, DatagramError, OpenError, SessionError};
-use crate::{Code, Direction, Kind, Opened, Request, Role, SessionMachine, Settings, Stats, StreamId};
+use crate::{Code, Credential, Direction, Kind, Opened, Request, Role, SessionMachine, Settings, Stats, StreamId};
 use bytes::Bytes;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -56,11 +57,14 @@ pub struct Dial {
     pub config: Config,
     redial: Option<Arc<dyn Redial>>,
     observers: Observers,
+    credentials: Option<Arc<dyn Credentials>>,
 }
 
 impl core::fmt::Debug for Dial {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Dial").field("config", &self.config).field("redials", &self.redial.is_some()).finish()
+        let mut form = f.debug_struct("Dial");
+        form.field("config", &self.config).field("redials", &self.redial.is_some());
+        form.field("renews", &self.credentials.is_some()).finish()
     }
 }
 
@@ -68,7 +72,7 @@ impl Dial {
     /// With this configuration.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, redial: None, observers: Observers::default() }
+        Self { config, redial: None, observers: Observers::default(), credentials: None }
     }
 
     /// Writing traces of some of its sessions. It costs nothing where a session is not among them.
@@ -86,15 +90,30 @@ impl Dial {
         self
     }
 
-    /// Begins a session over a connection. Streams may be opened at once; [`Session::established`] tells when the peer has answered.
+    /// With a source of credentials: asked by [`connect`](Self::connect), when three quarters of what the acceptor granted have passed, and for
+    /// each connection that takes the place of one that was lost. Where it fails, or what it gave is refused, the credential before stays good until
+    /// its end.
+    //= SMRP-A18
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: impl Credentials + 'static) -> Self {
+        self.credentials = Some(Arc::new(credentials));
+        self
+    }
+
+    /// Begins a session over a connection, with the credential of the configuration. Streams may be opened at once;
+    /// [`Session::established`] tells when the peer has answered.
     ///
     /// # Errors
     /// [`ConfigError`] where configuration and carrier do not go together.
     pub fn begin(&self, carrier: Carrier) -> Result<Session, ConfigError> {
-        let mut config = self.config.clone();
-        config.security = carrier.security;
-        config.is_local = carrier.is_local;
+        self.begin_with(carrier, None)
+    }
+
+    fn begin_with(&self, carrier: Carrier, credential: Option<Credential>) -> Result<Session, ConfigError> {
+        let mut config = over(&self.config, &carrier);
+        config.credential = credential.unwrap_or(config.credential);
         let (session, mut task) = start(Role::Initiator, config, carrier, &self.observers)?;
+        session.shared.lock().renewal = Renewal::of(self.credentials.clone());
         task.redial = self.redial.clone();
         tokio::spawn(task.run());
         Ok(session)
@@ -105,7 +124,11 @@ impl Dial {
     /// # Errors
     /// [`SessionError`] where the handshake fails.
     pub async fn connect(&self, carrier: Carrier) -> Result<Session, SessionError> {
-        let session = self.begin(carrier).map_err(SessionError::Config)?;
+        let credential = match &self.credentials {
+            Some(source) => renewal::ask(source.as_ref()).await,
+            None => None,
+        };
+        let session = self.begin_with(carrier, credential).map_err(SessionError::Config)?;
         session.established().await?;
         Ok(session)
     }
@@ -130,6 +153,15 @@ impl Observers {
     #[cfg(not(feature = "qlog"))]
     #[allow(clippy::unused_self, reason = "without a feature there is nobody to tell")]
     fn attach(&self, _: &mut SessionMachine) {}
+}
+
+/// The configuration over this carrier.
+fn over(config: &Config, carrier: &Carrier) -> Config {
+    let mut config = config.clone();
+    config.security = carrier.security;
+    config.is_local = carrier.is_local;
+    config.channel = carrier.channel.clone();
+    config
 }
 
 fn start(role: Role, config: Config, carrier: Carrier, observers: &Observers) -> Result<(Session, Task), ConfigError> {
@@ -169,9 +201,7 @@ impl Session {
         authenticate: Option<Arc<dyn Authenticate>>,
         observers: &Observers,
     ) -> Self {
-        let mut config = config.clone();
-        config.security = carrier.security;
-        config.is_local = carrier.is_local;
+        let config = over(config, &carrier);
         let (session, mut task) = match start(Role::Acceptor, config, carrier, observers) {
             Ok(started) => started,
             Err(error) => return Self::failed(error),
@@ -428,11 +458,15 @@ impl Session {
         state.wake_task();
     }
 
-    /// Shows another credential before the one that was shown expires.
-    pub fn authenticate(&self, token: &str) {
+    /// Shows another credential before the one that was shown expires. [`Dial::with_credentials`] does so by itself.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where it must not be shown on the carrier that the session has; the one before stays.
+    pub fn authenticate(&self, credential: Credential) -> Result<(), ConfigError> {
         let mut state = self.shared.lock();
-        state.machine.authenticate(token);
+        let shown = state.machine.authenticate(credential);
         state.wake_task();
+        shown
     }
 
     /// What it has done so far.

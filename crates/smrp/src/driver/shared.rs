@@ -1,6 +1,7 @@
 //! What the handles of a session and its task share.
 
 use super::carrier::Carrier;
+use super::renewal::Renewal;
 use super::waiting::{Line, Wakers};
 use crate::error::SessionError;
 use crate::machine::{IdHasher, Reattach};
@@ -71,6 +72,7 @@ pub(super) struct State {
     /// What the task has to do itself.
     pub(super) for_task: VecDeque<ForTask>,
     pub(super) going_away: bool,
+    pub(super) renewal: Renewal,
     /// Handles that are out; the last one to go closes the session.
     pub(super) handles: usize,
     /// What is told of it in logs.
@@ -80,10 +82,11 @@ pub(super) struct State {
 /// What the machine asks of the task.
 #[derive(Debug)]
 pub(super) enum ForTask {
-    Authenticate(Claim),
+    Authenticate(Box<Claim>),
     Reattach(Reattach),
     Ticket(Bytes),
     Detached,
+    Reattached,
 }
 
 impl core::fmt::Debug for State {
@@ -120,6 +123,7 @@ impl Shared {
             replacement: None,
             for_task: VecDeque::new(),
             going_away: false,
+            renewal: Renewal::default(),
             handles: 0,
             span: tracing::Span::none(),
         };
@@ -271,13 +275,23 @@ impl State {
                 self.going_away = true;
                 self.state_wakers.wake_all();
             }
-            Event::AuthRefused(_) if !self.is_established => {
-                let now = self.now;
-                self.machine.close(now, Code::AUTH_FAILED, "");
-                self.end.get_or_insert(SessionError::AuthRefused);
-            }
-            Event::Paused { .. } | Event::Reattached | Event::Authenticated { .. } | Event::AuthRefused(_) => {}
+            Event::AuthRefused(_) => self.on_auth_refused(),
+            Event::Authenticated { expires_after, .. } => self.renewal.granted(expires_after),
+            Event::Reattached => self.for_task.push_back(ForTask::Reattached),
+            Event::Paused { .. } => {}
             Event::Ended(error) => self.over(error),
+        }
+    }
+
+    /// Of a first connection this is the end, and of another one too where there is no other credential to come. On one that works the
+    /// credential before stays good until its end.
+    //= SMRP-A18, SMRP-A19
+    fn on_auth_refused(&mut self) {
+        let has_more = self.is_established && (self.renewal.source().is_some() || !self.machine.is_detached());
+        if !has_more {
+            let now = self.now;
+            self.machine.close(now, Code::AUTH_FAILED, "");
+            self.end.get_or_insert(SessionError::AuthRefused);
         }
     }
 

@@ -3,8 +3,10 @@
 use super::acceptor::{Authenticate, Registry};
 use super::carrier::{Carrier, Octets, Redial};
 use super::io::{Inbox, poll_write};
+use super::renewal::{self, renew_if_due};
 use super::shared::{ForTask, Replacement, Shared, State};
 use crate::budget::Share;
+use crate::credential::Channel;
 use crate::error::SessionError;
 use crate::{Code, Input, Role, Transmit};
 use bytes::Bytes;
@@ -57,6 +59,8 @@ pub(super) struct Task {
     write_timeout: Duration,
     /// Of the budget: what is on its way to the carrier and from it.
     share: Share,
+    /// Before the next attempt at another link.
+    redial_wait: Duration,
 }
 
 impl Task {
@@ -75,6 +79,7 @@ impl Task {
             registry: None,
             authenticate: None,
             write_timeout,
+            redial_wait: Duration::ZERO,
         }
     }
 
@@ -179,6 +184,7 @@ impl Task {
             let Ok(()) = state.machine.handle(now, Input::Received(&mut self.inbox.octets));
         }
         state.deliver_events();
+        renew_if_due(&mut state, &self.shared);
         if let Some(asked) = state.for_task.pop_front() {
             return Err(Stop::Asked(asked));
         }
@@ -194,7 +200,8 @@ impl Task {
             state.machine.handle_timeout(now);
         }
         let wants_octets = state.machine.wants_octets();
-        self.deadline = deadline.map(|deadline| state.at(deadline.at));
+        let renewal = state.renewal.due_at;
+        self.deadline = deadline.map(|deadline| state.at(deadline.at)).into_iter().chain(renewal).min();
         Ok((is_due || gave && self.out.len() >= TRANSMIT_LEN, wants_octets))
     }
 
@@ -256,7 +263,10 @@ impl Task {
         match asked {
             ForTask::Authenticate(claim) => {
                 let grant = match &self.authenticate {
-                    Some(authenticate) => authenticate.authenticate(&claim).await,
+                    Some(authenticate) => {
+                        let timeout = self.shared.lock().machine.config().limits.handshake_timeout;
+                        tokio::time::timeout(timeout, authenticate.authenticate(&claim)).await.ok().flatten()
+                    }
                     None => None,
                 };
                 let mut state = self.shared.lock();
@@ -280,7 +290,9 @@ impl Task {
                     Ok(adoption) => {
                         let inbox = core::mem::take(&mut self.inbox.octets);
                         let config = state.machine.config();
-                        let carrier = Carrier { io, security: config.security, is_local: config.is_local, peer: None };
+                        let (security, is_local) = (config.security, config.is_local);
+                        // What the link knows of itself went with it from one machine to the other.
+                        let carrier = Carrier { io, security, is_local, channel: Channel::default(), peer: None };
                         kept.deliver_events();
                         let out = core::mem::replace(&mut self.out, Transmit::new(TRANSMIT_LEN));
                         kept.replacement = Some(Replacement { carrier, inbox, out, farewell: adoption.farewell });
@@ -308,27 +320,30 @@ impl Task {
                 if self.shared.lock().machine.role() == Role::Initiator
                     && let Some(redial) = self.redial.clone()
                 {
+                    // A link on which we were not believed may still be open.
+                    self.io = None;
                     self.redial(redial.as_ref()).await;
                 }
             }
+            ForTask::Reattached => self.redial_wait = Duration::ZERO,
         }
         false
     }
 
-    /// Tries to get another link until there is one or the session is over.
+    /// Tries to get another link until there is one or the session is over. The pauses go on growing until a link was of use.
     async fn redial(&mut self, redial: &dyn Redial) {
-        let mut wait = Duration::ZERO;
         loop {
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).clamp(REDIAL_FIRST, REDIAL_MOST);
+            tokio::time::sleep(self.redial_wait).await;
+            self.redial_wait = (self.redial_wait * 2).clamp(REDIAL_FIRST, REDIAL_MOST);
+            if !self.wants_link() {
+                return;
+            }
+            let source = self.shared.lock().renewal.source();
+            if let Some(source) = source
+                && let Some(credential) = renewal::ask(source.as_ref()).await
+                && let Err(error) = self.shared.lock().machine.set_credential(credential)
             {
-                let mut state = self.shared.lock();
-                let now = state.refresh();
-                state.machine.handle_timeout(now);
-                state.deliver_events();
-                if state.end.is_some() || !state.machine.is_detached() || state.replacement.is_some() {
-                    return;
-                }
+                tracing::warn!("a credential that cannot be shown: {error}");
             }
             let Ok(carrier) = redial.redial().await else { continue };
             if relink(&mut self.shared.lock(), carrier).is_ok() {
@@ -336,12 +351,21 @@ impl Task {
             }
         }
     }
+
+    /// Whether the session is still there and without a link.
+    fn wants_link(&self) -> bool {
+        let mut state = self.shared.lock();
+        let now = state.refresh();
+        state.machine.handle_timeout(now);
+        state.deliver_events();
+        state.end.is_none() && state.machine.is_detached() && state.replacement.is_none()
+    }
 }
 
 /// Hands an initiator's session another carrier; gives it back where the session does not take it.
 pub(super) fn relink(state: &mut State, carrier: Carrier) -> Result<(), Carrier> {
     let now = state.refresh();
-    if !state.machine.relink(now, carrier.security, carrier.is_local) {
+    if !state.machine.relink_over(now, carrier.security, carrier.is_local, carrier.channel.clone()) {
         return Err(carrier);
     }
     // The machine lost one link and has another: nobody has to look for one.

@@ -1,5 +1,6 @@
 //! What a session tells its user.
 
+use crate::credential::Claim;
 use crate::error::SessionError;
 use crate::wire::{Code, Parameters, parameter};
 use crate::{Direction, Kind, Priority, StreamId};
@@ -14,7 +15,7 @@ pub enum Event {
     /// The handshake is over, authentication included where it is demanded or a credential was shown.
     Established,
     /// The initiator says who it is; answer with `SessionMachine::authenticated`. Nothing else is read until then.
-    Authenticate(Claim),
+    Authenticate(Box<Claim>),
     /// The acceptor knows who we are.
     Authenticated {
         /// Who we are to it.
@@ -22,7 +23,8 @@ pub enum Event {
         /// For how long.
         expires_after: Option<Duration>,
     },
-    /// The acceptor does not believe us; another credential may be tried.
+    /// The acceptor does not believe us; another credential may be tried. Where this was to go on over another link, that link is left,
+    /// and the session waits for one more.
     AuthRefused(Code),
     /// The peer opened a stream. A request is told when it is whole.
     Opened(Box<Opened>),
@@ -72,22 +74,6 @@ pub enum Event {
     Reattached,
     /// The last event: the session is over.
     Ended(SessionError),
-}
-
-/// What an initiator says it is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// The method's number.
-    pub method: u8,
-    /// The token, for methods that have one.
-    pub token: Option<Bytes>,
-}
-
-//= SMRP-A8
-impl fmt::Debug for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim").field("method", &self.method).finish_non_exhaustive()
-    }
 }
 
 /// What an acceptor grants.

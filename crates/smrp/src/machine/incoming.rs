@@ -5,7 +5,7 @@ use super::event::{Event, Opened};
 use super::ledger::Charge;
 use super::stream::{Beginning, RecvHalf, RecvState, SendHalf, Stream};
 use super::table::Admission;
-use crate::access::Verb;
+use crate::access::{Verb, Verdict};
 use crate::trace::Observed;
 use crate::wire::{Code, Frame, Open, Parameters, number, parameter};
 use crate::{Direction, Kind, Priority, StreamId};
@@ -112,7 +112,7 @@ impl SessionMachine {
     }
 
     /// Why the peer may not open this, where it may not.
-    //= SMRP-A9, SMRP-ST15, SMRP-ST17
+    //= SMRP-A9, SMRP-A16, SMRP-ST15, SMRP-ST17
     fn refusal(&mut self, kind: Option<Kind>, metadata: Option<&Parameters>) -> Option<Code> {
         let Some(kind) = kind else { return Some(Code::REFUSED) };
         if self.drain.as_ref().is_some_and(|drain| drain.is_final) || self.refuses_streams() {
@@ -121,10 +121,11 @@ impl SessionMachine {
         let name = metadata.and_then(|metadata| metadata.get(parameter::NAME)).unwrap_or_default();
         let name = core::str::from_utf8(&name).ok();
         let verb = if kind == Kind::Request { Verb::Request } else { Verb::Open };
-        match name {
-            Some(name) if self.access.allows(verb, name) => None,
-            Some(_) => Some(Code::FORBIDDEN),
-            None => Some(Code::REFUSED),
+        let Some(name) = name else { return Some(Code::REFUSED) };
+        match self.access.take(self.now, verb, name) {
+            Verdict::Granted => None,
+            Verdict::Forbidden => Some(Code::FORBIDDEN),
+            Verdict::Exhausted => Some(Code::QUOTA),
         }
     }
 
@@ -132,7 +133,11 @@ impl SessionMachine {
     pub(super) fn refuse(&mut self, now: Instant, id: StreamId, code: Code) {
         self.ledger.charge(Charge::ProvokedReset);
         self.stats.streams_refused += 1;
-        let why = if code == Code::FORBIDDEN { "forbidden" } else { "refused" };
+        let why = match code {
+            Code::FORBIDDEN => "forbidden",
+            Code::QUOTA => "quota",
+            _ => "refused",
+        };
         self.observe_drop("stream", why, Some(id), 1);
         self.reset_half(id, code, 0);
         self.stop_half(now, id, code);
@@ -480,7 +485,7 @@ impl SessionMachine {
         }
     }
 
-    //= SMRP-M7, SMRP-M8
+    //= SMRP-M7, SMRP-M8, SMRP-A16
     pub(super) fn on_datagram(&mut self, flow: u64, data: &[u8]) {
         if data.len() as u64 > self.ours.max_datagram {
             return self.fail_rule(Code::PROTOCOL_VIOLATION, number::DGRAM, "a datagram above the limit");
@@ -488,7 +493,7 @@ impl SessionMachine {
         let (charged, bound) = (data.len().max(64), self.datagram_len_max());
         let queue = &mut self.datagrams;
         let is_full = queue.incoming_len + charged > bound;
-        if is_full || !self.access.allows(Verb::Datagram, "") {
+        if is_full || self.access.take(self.now, Verb::Datagram, "") != Verdict::Granted {
             self.stats.datagrams_lost += 1;
             self.stats.datagrams_forbidden += u64::from(!is_full);
             return self.observe_drop("datagram_in", if is_full { "queue_full" } else { "forbidden" }, None, 1);

@@ -25,6 +25,8 @@ pub(crate) enum Charge {
     Metadata(usize),
     /// SETTINGS.
     Settings,
+    /// AUTH: somebody has to look at it.
+    Auth,
     /// AUTH that failed.
     AuthFailed,
 }
@@ -38,7 +40,7 @@ impl Charge {
             Self::Reset | Self::Ping | Self::Empty => 2_000,
             Self::ProvokedReset => 5_000,
             Self::Metadata(len) => 1_000 + i64::try_from(len).unwrap_or(i64::MAX / 2),
-            Self::Settings => 20_000,
+            Self::Settings | Self::Auth => 20_000,
             Self::AuthFailed => 200_000,
         }
     }

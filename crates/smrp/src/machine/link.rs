@@ -1,7 +1,8 @@
 //! What belongs to one link and is gone with it.
 
-use crate::config::{Config, Credential};
-use crate::wire::{Frame, ParametersBuilder, Preface, Security, VERSION_1, parameter, preface_hash};
+use crate::config::Config;
+use crate::credential::{Channel, Credential};
+use crate::wire::{Frame, ParametersBuilder, Preface, Security, VERSION_1, preface_hash};
 use crate::{Role, Settings};
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
@@ -29,6 +30,9 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) stage: Stage,
+    /// Where it was before the application decided.
+    pub(crate) decided_from: Stage,
+    pub(crate) channel: Channel,
     /// Link frames and the preface, as they go out.
     pub(crate) out: BytesMut,
     /// Our preface as it was sent; empty once it was hashed.
@@ -53,6 +57,10 @@ pub(crate) struct Link {
     pub(crate) has_session_frames: bool,
     /// Of the initiator: a credential was shown, and nobody has said what came of it.
     pub(crate) awaits_auth: bool,
+    /// Of the initiator: AUTH waits for its answer.
+    pub(crate) auth_is_out: bool,
+    /// Of the initiator: the credential is another one by now.
+    pub(crate) auth_again: bool,
     /// The initiator's HELLO says that REATTACH follows.
     pub(crate) is_reattaching: bool,
     pub(crate) epoch: u64,
@@ -67,9 +75,11 @@ pub(crate) struct Link {
 const SETTINGS_PER_MINUTE: usize = 8;
 
 impl Link {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant, channel: Channel) -> Self {
         Self {
             stage: Stage::Preface,
+            decided_from: Stage::Auth,
+            channel,
             out: BytesMut::new(),
             our_preface: Bytes::new(),
             preface_hash_expected: None,
@@ -85,6 +95,8 @@ impl Link {
             is_authenticated: false,
             has_session_frames: false,
             awaits_auth: false,
+            auth_is_out: false,
+            auth_again: false,
             is_reattaching: false,
             epoch: 0,
             again: Vec::new(),
@@ -108,17 +120,18 @@ impl Link {
         let preface = self.preface(config.security, versions, nonce);
         self.our_preface = preface.clone();
         self.hello(config, settings, &[&preface], nonce);
-        self.awaits_auth = config.credential != Credential::None;
-        match &config.credential {
-            Credential::None => {}
-            Credential::Certificate => {
-                self.put(&Frame::Auth { method: 1, parameters: ParametersBuilder::new().build() });
-            }
-            Credential::Bearer(token) => {
-                let parameters = ParametersBuilder::new().with(parameter::TOKEN, token.as_bytes()).build();
-                self.put(&Frame::Auth { method: 3, parameters });
-            }
+        self.awaits_auth = self.put_auth(&config.credential);
+    }
+
+    /// Shows a credential, unless it is none. While one waits for its answer the next one does too.
+    //= SMRP-A1
+    pub(crate) fn put_auth(&mut self, credential: &Credential) -> bool {
+        let Some(frame) = credential.auth(&self.channel) else { return false };
+        self.auth_again = self.auth_is_out;
+        if !core::mem::replace(&mut self.auth_is_out, true) {
+            self.put(&frame);
         }
+        true
     }
 
     pub(crate) fn preface(&mut self, security: Security, versions: Vec<u32>, nonce: [u8; 16]) -> Bytes {

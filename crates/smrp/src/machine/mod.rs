@@ -1,7 +1,9 @@
 //! All rules of a session, without I/O.
 
 mod account;
+mod auth;
 mod buffer;
+mod channels;
 mod commands;
 mod event;
 mod flow;
@@ -27,7 +29,7 @@ mod timers;
 mod transmit;
 
 pub use commands::Request;
-pub use event::{Claim, Event, Grant, Opened, Reattach, Ticket};
+pub use event::{Event, Grant, Opened, Reattach, Ticket};
 pub use joined::Messages;
 #[cfg(feature = "tokio")]
 pub(crate) use outbox::{Run, SHORT_LEN_MAX};
@@ -94,7 +96,6 @@ struct PeerGoing {
 ///
 /// The driver hands in what came and writes what [`poll_transmit`](Machine::poll_transmit) gives; the application's calls are methods: `open`, `write`,
 /// `read`, `send_message`, `request`, `finish`, `reset`, `stop` and so on.
-#[derive(Debug)]
 pub struct SessionMachine {
     role: Role,
     config: Arc<Config>,
@@ -122,6 +123,8 @@ pub struct SessionMachine {
     pressure: Pressure,
     access: Access,
     expires_at: Option<Instant>,
+    /// When a session that lost its link gives up; attempts at another one do not move it.
+    keep_until: Option<Instant>,
     handle: Option<Bytes>,
     epoch: u64,
     drain: Option<Box<Drain>>,
@@ -136,6 +139,20 @@ pub struct SessionMachine {
     observer: Option<Box<dyn crate::trace::Observe>>,
     /// Octets that went out again, of streams that are there: apart, since few streams have any.
     replayed: BTreeMap<StreamId, u64>,
+}
+
+/// Not what is on its way: a token may be in it, and handles of tickets.
+//= SMRP-A8
+impl core::fmt::Debug for SessionMachine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SessionMachine")
+            .field("role", &self.role)
+            .field("phase", &self.phase)
+            .field("stage", &self.link.stage)
+            .field("end", &self.end)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -180,7 +197,7 @@ impl SessionMachine {
             seed,
             seed_count: 0,
             phase: Phase::Linked,
-            link: Link::new(now),
+            link: Link::new(now, config.channel.clone()),
             scheduler: Scheduler::default(),
             control: BytesMut::new(),
             position: 0,
@@ -191,6 +208,7 @@ impl SessionMachine {
             pressure: Pressure::Free,
             access: Access::default(),
             expires_at: None,
+            keep_until: None,
             handle: None,
             epoch: 0,
             drain: None,

@@ -195,6 +195,7 @@ impl Charge {
             Self::Useless => "useless",
             Self::Metadata(_) => "metadata",
             Self::Settings => "settings",
+            Self::Auth => "auth",
             Self::AuthFailed => "auth_failed",
         }
     }

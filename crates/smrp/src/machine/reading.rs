@@ -171,7 +171,7 @@ impl SessionMachine {
             Frame::Ping { ack: false, data } => self.on_ping(now, data),
             Frame::Ping { ack: true, data } => self.on_pong(now, data),
             Frame::Close { code, frame_type, reason } => self.on_close(code, frame_type, &reason),
-            Frame::Auth { method, parameters } => self.on_auth(method, &parameters),
+            Frame::Auth { method, parameters } => self.on_auth(&parameters, method),
             Frame::AuthResult { code, parameters } => self.on_auth_result(now, code, &parameters),
             Frame::SessionAck { received } => {
                 if !self.replay.acknowledged(received) {

@@ -4,6 +4,7 @@ use super::event::{Event, Reattach};
 use super::link::{Link, Stage};
 use super::{Phase, SessionMachine};
 use crate::Role;
+use crate::credential::Channel;
 use crate::error::SessionError;
 use crate::trace::Observed;
 use crate::wire::{Code, Frame, Security, number};
@@ -42,7 +43,8 @@ impl SessionMachine {
         let keep = self.ours.resumable_with(&self.peer);
         match keep {
             Some(keep) if self.is_resumable() => {
-                self.phase = Phase::Detached { until: now + keep, keep };
+                let until = *self.keep_until.get_or_insert(now + keep);
+                self.phase = Phase::Detached { until, keep };
                 self.observe(|| Observed::LinkLost { keep });
                 self.events.push_back(Event::Detached { keep });
             }
@@ -60,8 +62,13 @@ impl SessionMachine {
 
     /// Begins another link; hand in what comes on it from now on. The carrier may be of another kind, `config` says of which.
     /// False where this session cannot do that, and it is as it was then: it is over, is the acceptor, or the carrier is less safe than it may be.
-    //= SMRP-R9, SMRP-R12, SMRP-R16
     pub fn relink(&mut self, now: Instant, security: Security, is_local: bool) -> bool {
+        self.relink_over(now, security, is_local, Channel::default())
+    }
+
+    /// As [`relink`](Self::relink), with what the carrier knows of the new connection.
+    //= SMRP-R9, SMRP-R12, SMRP-R16, SMRP-A7
+    pub fn relink_over(&mut self, now: Instant, security: Security, is_local: bool, channel: Channel) -> bool {
         let now = self.at(now);
         let Some(handle) = self.handle.clone() else { return false };
         if !self.is_resumable() || self.role == Role::Acceptor || self.is_lower(security) {
@@ -70,6 +77,7 @@ impl SessionMachine {
         let mut config = self.config.as_ref().clone();
         config.security = security;
         config.is_local = is_local;
+        config.channel = channel;
         // A token is not shown where it could be read.
         if config.check().is_err() {
             return false;
@@ -80,7 +88,7 @@ impl SessionMachine {
         self.config = Arc::new(config);
         self.epoch += 1;
         let nonce = self.nonce();
-        self.link = Link::new(now);
+        self.link = Link::new(now, self.config.channel.clone());
         self.link.is_authenticated = true;
         self.link.epoch = self.epoch;
         self.link.greet(&self.config, &self.ours, nonce, true);
@@ -96,9 +104,15 @@ impl SessionMachine {
 
     //= SMRP-R9
     pub(super) fn on_reattach(&mut self, epoch: u64, received: u64, handle: Bytes) {
+        //= SMRP-A19
+        if self.link.stage == Stage::Auth {
+            let code = if self.link.auth_failures > 0 { Code::AUTH_FAILED } else { Code::AUTH_REQUIRED };
+            return self.fail_rule(code, number::REATTACH, "REATTACH of one who was not believed");
+        }
         if self.role == Role::Initiator || self.link.stage != Stage::Reattaching {
             return self.fail_rule(Code::PROTOCOL_VIOLATION, number::REATTACH, "REATTACH out of place");
         }
+        self.link.decided_from = self.link.stage;
         self.link.stage = Stage::Deciding;
         self.link.epoch = epoch;
         self.events.push_back(Event::Reattach(Reattach { handle, epoch, received }));
@@ -115,7 +129,8 @@ impl SessionMachine {
         if self.end.is_some() || self.role != Role::Acceptor || !self.replay.keeps() || reattach.epoch <= self.epoch {
             return Err(Code::RESUME_REFUSED);
         }
-        if self.access.subject() != fresh.access.subject() {
+        let is_same = self.access.subject() == fresh.access.subject();
+        if !is_same || self.access.was_granted && !fresh.access.was_granted {
             return Err(Code::FORBIDDEN);
         }
         if self.is_lower(fresh.config.security) {
@@ -132,7 +147,11 @@ impl SessionMachine {
             Frame::Close { code: Code::SUPERSEDED, frame_type: 0, reason: Bytes::new() }.encode(&mut farewell);
         }
         self.epoch = reattach.epoch;
-        self.link = core::mem::replace(&mut fresh.link, Link::new(now));
+        //= SMRP-A19
+        fresh.access.go_on(&self.access, now);
+        self.access = core::mem::take(&mut fresh.access);
+        self.expires_at = fresh.expires_at.map(|at| now + at.saturating_since(fresh.now));
+        self.link = core::mem::replace(&mut fresh.link, Link::new(now, Channel::default()));
         fresh.link.stage = Stage::Over;
         fresh.end_with(SessionError::Superseded);
         // The other session had a clock of its own.
@@ -179,6 +198,7 @@ impl SessionMachine {
     /// The link is there: first what the peer did not get, then everything else.
     fn go_on(&mut self, now: Instant) {
         self.link.stage = Stage::Established;
+        self.keep_until = None;
         self.link.told = self.position;
         self.link.heard_at = now;
         self.link.again = self.replay.kept().collect();

@@ -1,21 +1,18 @@
-//! Frames about the session as a whole: HELLO, AUTH, PING, GOAWAY, CLOSE, tickets.
+//! Frames about the session as a whole: HELLO, PING, GOAWAY, CLOSE, tickets.
 
-use super::event::{Claim, Event, Grant, Ticket};
+use super::event::{Event, Ticket};
 use super::ledger::Charge;
 use super::link::Stage;
 use super::stream::{RecvState, SendState};
 use super::{Drain, PeerGoing, SessionMachine};
-use crate::access::Access;
 use crate::error::{Fault, SessionError, shown};
 use crate::trace::Observed;
-use crate::wire::{Code, Frame, Parameters, ParametersBuilder, number, parameter};
+use crate::wire::{Code, Frame, Parameters, number, parameter};
 use crate::{Direction, Role, Settings, StreamId};
 use bytes::Bytes;
 use core::time::Duration;
 use wirekit::Instant;
 
-/// AUTH that may fail before the link is closed.
-const AUTH_FAILURES_MAX: u8 = 5;
 /// What a first GOAWAY names: every stream.
 const ALL_STREAMS: u64 = crate::wire::VARINT_MAX;
 
@@ -110,85 +107,6 @@ impl SessionMachine {
         let ms = u64::try_from(offline.as_millis()).unwrap_or(u64::MAX);
         self.put_control(&Frame::Ticket { lifetime_s: lifetime.as_secs(), offline_ms: ms, handle: handle.clone() });
         self.events.push_back(Event::Ticket(Ticket { handle, lifetime, offline }));
-    }
-
-    //= SMRP-A1, SMRP-A2
-    pub(super) fn on_auth(&mut self, method: u8, parameters: &Parameters) {
-        if self.role == Role::Initiator {
-            return self.fail_rule(Code::PROTOCOL_VIOLATION, number::AUTH, "AUTH from the acceptor");
-        }
-        if method == 0 && !self.config.demands_auth {
-            let result = Frame::AuthResult { code: Code::NO_ERROR, parameters: ParametersBuilder::new().build() };
-            return self.link.put(&result);
-        }
-        let token = parameters.get(parameter::TOKEN);
-        //= SMRP-A6
-        if token.as_ref().is_some_and(|token| token.len() > crate::config::TOKEN_LEN_MAX) {
-            return self.fail_rule(Code::AUTH_FAILED, number::AUTH, "a token above the limit");
-        }
-        self.link.stage = Stage::Deciding;
-        self.events.push_back(Event::Authenticate(Claim { method, token }));
-    }
-
-    /// Answers [`Event::Authenticate`]: what the initiator may do, or that it is not believed.
-    //= SMRP-A3
-    pub fn authenticated(&mut self, now: Instant, grant: Option<Grant>) {
-        let now = self.at(now);
-        if self.link.stage != Stage::Deciding || self.end.is_some() {
-            return;
-        }
-        let Some(grant) = grant else {
-            self.link.auth_failures += 1;
-            self.ledger.charge(Charge::AuthFailed);
-            let result = Frame::AuthResult { code: Code::AUTH_FAILED, parameters: ParametersBuilder::new().build() };
-            self.link.put(&result);
-            if self.link.auth_failures >= AUTH_FAILURES_MAX {
-                return self.fail_rule(Code::AUTH_FAILED, number::AUTH, "too many credentials that are not believed");
-            }
-            self.link.stage = if self.link.is_authenticated { Stage::Established } else { Stage::Auth };
-            return;
-        };
-        let mut list = ParametersBuilder::new();
-        if let Some(subject) = &grant.subject {
-            list = list.with(parameter::SUBJECT, subject.as_bytes());
-        }
-        for scope in grant.scopes.iter().flatten().take(64) {
-            list = list.with(parameter::SCOPE, scope.as_bytes());
-        }
-        if let Some(after) = grant.expires_after {
-            list = list.with_number(parameter::EXPIRES_MS, u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-        }
-        self.link.put(&Frame::AuthResult { code: Code::NO_ERROR, parameters: list.build() });
-        self.access = Access::of(&grant);
-        self.expires_at = grant.expires_after.map(|after| now + after);
-        self.link.is_authenticated = true;
-        self.establish(now);
-    }
-
-    pub(super) fn on_auth_result(&mut self, now: Instant, code: Code, parameters: &Parameters) {
-        if self.role == Role::Acceptor {
-            return self.fail_rule(Code::PROTOCOL_VIOLATION, number::AUTH_RESULT, "AUTH_RESULT from the initiator");
-        }
-        if code != Code::NO_ERROR {
-            return self.events.push_back(Event::AuthRefused(code));
-        }
-        let subject = parameters.get(parameter::SUBJECT);
-        let subject = subject.and_then(|text| core::str::from_utf8(&text).ok().map(str::to_owned));
-        let expires_after = parameters.number(parameter::EXPIRES_MS).flatten().map(Duration::from_millis);
-        self.expires_at = expires_after.map(|after| now + after);
-        if core::mem::take(&mut self.link.awaits_auth) && self.epoch == 0 {
-            self.events.push_back(Event::Established);
-        }
-        self.events.push_back(Event::Authenticated { subject, expires_after });
-    }
-
-    /// Shows another credential.
-    //= SMRP-A10
-    pub fn authenticate(&mut self, token: &str) {
-        if self.role == Role::Initiator && self.end.is_none() {
-            let parameters = ParametersBuilder::new().with(parameter::TOKEN, token.as_bytes()).build();
-            self.link.put(&Frame::Auth { method: 3, parameters });
-        }
     }
 
     //= SMRP-L1, SMRP-X7

@@ -62,6 +62,8 @@ pub mod parameter {
     pub const TOKEN: u64 = 0x02;
     /// In AUTH: a signature over the channel.
     pub const SIGNATURE: u64 = 0x04;
+    /// In AUTH: the key that made the signature.
+    pub const KEY: u64 = 0x06;
 
     /// In AUTH_RESULT: who the peer is taken for.
     pub const SUBJECT: u64 = 0x02;
@@ -101,7 +103,7 @@ const SETTINGS_RULES: Rules = Rules {
     ],
     repeatable: &[],
 };
-const AUTH_RULES: Rules = Rules { known: &[parameter::TOKEN, parameter::SIGNATURE], repeatable: &[] };
+const AUTH_RULES: Rules = Rules { known: &[parameter::TOKEN, parameter::SIGNATURE, parameter::KEY], repeatable: &[] };
 const AUTH_RESULT_RULES: Rules = Rules {
     known: &[parameter::SUBJECT, parameter::SCOPE, parameter::EXPIRES_MS],
     repeatable: &[(parameter::SCOPE, 64)],

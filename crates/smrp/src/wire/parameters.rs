@@ -2,12 +2,21 @@
 
 use super::varint::{put_varint, take_varint, varint_len};
 use bytes::{BufMut, Bytes, BytesMut};
+use core::fmt;
 use thiserror::Error;
 use wirekit::Reader;
 
 /// A list of parameters as it is on the wire. It was checked when it was read, so looking into it cannot fail.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Parameters(Bytes);
+
+/// Ids and lengths: a value may be a token.
+//= SMRP-A8
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(id, value)| (id, value.len()))).finish()
+    }
+}
 
 /// What a list may hold.
 #[derive(Clone, Copy, Debug)]
@@ -108,8 +117,15 @@ pub(crate) fn number_of(value: &[u8]) -> Option<u64> {
 }
 
 /// Makes a list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ParametersBuilder(BytesMut);
+
+//= SMRP-A8
+impl fmt::Debug for ParametersBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParametersBuilder").field("len", &self.0.len()).finish()
+    }
+}
 
 impl ParametersBuilder {
     /// An empty list.

@@ -99,12 +99,20 @@ fn who_never_says_who_it_is_is_closed_in_time() {
 #[test]
 fn a_token_above_the_limit_is_not_looked_at() {
     //= SMRP-A6
-    let mut raw = Raw::greeted(config().demanding_auth());
-    raw.send(&[token(&"x".repeat(8_193))]);
-    assert_eq!(raw.closed(), Code::AUTH_FAILED);
-    let mut raw = Raw::greeted(config().demanding_auth());
-    raw.send(&[token(&"x".repeat(8_192))]);
-    assert!(matches!(raw.end.events()[..], [Event::Authenticate(_)]));
+    let shown = |method: u8, len: usize| {
+        let channel = smrp::Channel::default().with_binding([1; 32]);
+        let mut raw = Raw::greeted(config().demanding_auth().with_channel(channel));
+        let list = ParametersBuilder::new().with(parameter::TOKEN, "x".repeat(len).as_bytes());
+        raw.send(&[Frame::Auth { method, parameters: list.with(parameter::SIGNATURE, &[0; 64]).build() }]);
+        raw
+    };
+    // A method without a token is no way around it.
+    for method in [2, 3, 4, 5] {
+        assert_eq!(shown(method, 8_193).closed(), Code::AUTH_FAILED, "{method}");
+    }
+    for method in [3, 4] {
+        assert!(matches!(shown(method, 8_192).end.events()[..], [Event::Authenticate(_)]), "{method}");
+    }
 }
 
 #[test]
@@ -151,7 +159,7 @@ fn an_identity_that_expires_ends_the_session_unless_it_is_renewed() {
     pair.b.session.authenticated(pair.now, grant());
     pair.pump();
     pair.wait(Duration::from_secs(20));
-    pair.a.session.authenticate("newer");
+    pair.a.session.authenticate(Credential::Bearer("newer".to_owned())).unwrap();
     pair.pump();
     assert!(pair.b.events().iter().any(|event| matches!(event, Event::Authenticate(_))));
     pair.b.session.authenticated(pair.now, grant());
@@ -183,4 +191,47 @@ fn datagrams_need_a_scope_of_their_own() {
         assert_eq!(raw.end.session.receive_datagram().is_some(), arrives, "{scope}");
         assert_eq!(raw.end.session.stats().datagrams_lost, u64::from(!arrives));
     }
+}
+
+#[test]
+fn over_its_rate_a_stream_is_refused_and_a_datagram_dropped_and_counted() {
+    //= SMRP-A16
+    let mut pair = Pair::new(config().with_credential(Credential::Bearer("t".to_owned())), config().demanding_auth());
+    pair.pump();
+    let scopes = ["request:/clock@2/s", "open:/log@1/s", "datagram@3/s"].map(str::to_owned).to_vec();
+    pair.b.session.authenticated(pair.now, Some(Grant::of("x").with_scopes(scopes)));
+    pair.pump();
+    let named = |name: &str| {
+        Request::default().with_metadata(ParametersBuilder::new().with(parameter::NAME, name.as_bytes()).build())
+    };
+    let ask = |pair: &mut Pair| {
+        let id = pair.a.session.request(pair.now, Bytes::new(), named("/clock")).unwrap();
+        pair.pump();
+        pair.a.session.receive_whole(pair.now, id).unwrap_err()
+    };
+    let quota = ReceiveError::Reset(Code::QUOTA);
+    assert_eq!(
+        [ask(&mut pair), ask(&mut pair), ask(&mut pair)],
+        [ReceiveError::Blocked, ReceiveError::Blocked, quota.clone()]
+    );
+    pair.b.events();
+    let logs: Vec<StreamId> =
+        (0..2).map(|_| pair.a.session.open(pair.now, Kind::Bytes, Direction::Uni, named("/log")).unwrap()).collect();
+    pair.pump();
+    assert_eq!(pair.b.opened(), logs[..1]);
+    for _ in 0..5 {
+        pair.a.session.send_datagram(pair.now, 1, Bytes::from_static(b"d"), None).unwrap();
+    }
+    pair.pump();
+    let came = core::iter::from_fn(|| pair.b.session.receive_datagram()).count();
+    assert_eq!((came, pair.b.session.stats().datagrams_lost), (3, 2));
+    // Half a second is one request more, and a renewal fills nothing.
+    pair.wait(Duration::from_millis(500));
+    pair.a.session.authenticate(Credential::Bearer("t".to_owned())).unwrap();
+    pair.pump();
+    let scopes = ["request:/clock@2/s"].map(str::to_owned).to_vec();
+    pair.b.session.authenticated(pair.now, Some(Grant::of("x").with_scopes(scopes)));
+    pair.pump();
+    assert_eq!([ask(&mut pair), ask(&mut pair)], [ReceiveError::Blocked, quota]);
+    assert!(pair.a.session.ended().is_none() && pair.b.session.ended().is_none());
 }

@@ -5,7 +5,7 @@ use crate::raw::{encode, preface};
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
 use smrp::wire::{Code, Frame, VERSION_1, preface_hash};
-use smrp::{Direction, Event, Input, Kind, Request, Role, Security, SessionMachine, Transmit};
+use smrp::{Credential, Direction, Event, Grant, Input, Kind, Request, Role, Security, SessionMachine, Transmit};
 use std::sync::Arc;
 use testkit::Rng;
 use testkit::laws::{self, Effort, Subject};
@@ -38,7 +38,7 @@ impl Subject for End {
 
     fn step(&self, session: &mut SessionMachine, now: Instant, rng: &mut Rng) -> String {
         let id = smrp::StreamId::new(rng.below(24));
-        match rng.below(12) {
+        match rng.below(14) {
             0 => format!("open {:?}", session.open(now, Kind::Bytes, Direction::Bidi, Request::default())),
             1 => format!("messages {:?}", session.open(now, Kind::Messages, Direction::Uni, Request::default())),
             2 => format!("request {:?}", session.request(now, Bytes::from(rng.bytes(100)), Request::default())),
@@ -65,6 +65,14 @@ impl Subject for End {
                 session.handle(now, Input::LinkLost).unwrap();
                 format!("lost, and relinked {}", session.relink(now, Security::Plaintext, true))
             }
+            11 => {
+                let scopes = ["request@2/s", "open:*", "datagram@1/m", "no scope"].map(str::to_owned);
+                let life = Duration::from_millis(rng.below(60_000));
+                let grant = rng.chance(500).then(|| Grant::of("x").with_scopes(scopes.to_vec()).with_expiry(life));
+                session.authenticated(now, grant);
+                "decided".to_owned()
+            }
+            12 => format!("shown {:?}", session.authenticate(Credential::Bearer("t".to_owned()))),
             10 => format!("datagram {:?}", session.send_datagram(now, 1, Bytes::from_static(b"d"), None)),
             _ => {
                 let octets = frames(rng);

@@ -1,5 +1,6 @@
 //! Sessions of SMRP: messages, requests and bodies, each on streams of its own.
 
+mod access;
 mod open;
 mod parts;
 mod router;
@@ -83,6 +84,10 @@ impl Sessioned {
 
     pub(crate) fn peer(&self) -> &str {
         &self.0.peer
+    }
+
+    pub(crate) fn subject(&self) -> Option<String> {
+        self.0.session.subject()
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {

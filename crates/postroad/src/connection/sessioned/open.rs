@@ -1,13 +1,13 @@
 //! From URLs to sessions, at both ends.
 
-use super::{Sessioned, router};
+use super::{Sessioned, access, router};
 use crate::carrier;
 use crate::connect::in_time;
 use crate::options::{self, ConnectOptions, ListenOptions, config};
 use crate::url::{Address, Transport, Url};
 use crate::{Error, ErrorKind, Limits};
 use postroad_transport::Carrier;
-use smrp::{Accepted, Acceptor, Claim, Config, Credential, Dial, Grant, Security, Session, SessionError};
+use smrp::{Accepted, Acceptor, Config, Dial, Security, Session, SessionError};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
@@ -57,7 +57,11 @@ fn settings(url: &Url, limits: &Limits) -> Result<Config, Error> {
 
 /// The carrier as the session wants it, and who is at its other end.
 //= SMRP-K2
-fn over(carrier: Carrier, (security, is_local): (Security, bool)) -> Result<(smrp::Carrier, Option<String>), Error> {
+fn over(
+    carrier: Carrier,
+    (security, is_local): (Security, bool),
+    accepts: bool,
+) -> Result<(smrp::Carrier, Option<String>), Error> {
     if let Carrier::Tls(stream) = &carrier
         && stream.alpn() != Some(carrier::SMRP_ALPN.as_bytes())
     {
@@ -66,7 +70,8 @@ fn over(carrier: Carrier, (security, is_local): (Security, bool)) -> Result<(smr
             .with_remedy("see what listens there, and that both ends use the same stack"));
     }
     let peer = carrier.peer().map(|peer| peer.to_string());
-    let carrier = smrp::Carrier::new(carrier, security, is_local);
+    let channel = access::channel_of(&carrier, accepts);
+    let carrier = smrp::Carrier::new(carrier, security, is_local).with_channel(channel);
     Ok((
         match &peer {
             Some(peer) => carrier.with_peer(peer.clone()),
@@ -79,16 +84,13 @@ fn over(carrier: Carrier, (security, is_local): (Security, bool)) -> Result<(smr
 /// Connects, and keeps the session when its connection is lost.
 pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessioned, Error> {
     let limits = options::limits(&url, options.limits);
-    let mut config = settings(&url, &limits)?;
-    if let Some(token) = carrier::device::token_of(&url, options).await? {
-        config = config.with_credential(Credential::Bearer(token));
-    }
+    let config = settings(&url, &limits)?.with_credential(access::credential(&url, options).await?);
     config.check().map_err(|error| options::config(error.to_string(), "see what the URL and the options say"))?;
     let carrier = carrier::open(&url, options).await?;
     let at = (config.security, config.is_local);
-    let (carrier, peer) = over(carrier, at)?;
+    let (carrier, peer) = over(carrier, at, false)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
-    let mut dial = Dial::new(config);
+    let mut dial = access::renewing(Dial::new(config), &url, options);
     if let Some(qlog) = options::Traces::of(&url, options.traces.as_ref())? {
         dial = dial.with_qlog(qlog);
     }
@@ -99,7 +101,10 @@ pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessio
             // The futures of the handshakes are large; here they are on the heap once.
             Box::pin(async move {
                 let carrier = in_time(&url, &options, carrier::open(&url, &options)).await;
-                carrier.and_then(|carrier| over(carrier, at)).map(|(carrier, _)| carrier).map_err(std::io::Error::other)
+                carrier
+                    .and_then(|carrier| over(carrier, at, false))
+                    .map(|(carrier, _)| carrier)
+                    .map_err(std::io::Error::other)
             })
         });
     }
@@ -117,14 +122,7 @@ pub(crate) async fn acceptor(url: &Url, options: &ListenOptions) -> Result<Accep
         Some(qlog) => acceptor.with_qlog(qlog),
         None => acceptor,
     };
-    let tokens = carrier::device::Tokens::of(url, options).await?;
-    Ok(match tokens.is_empty() {
-        false => acceptor.with_authentication(move |claim: &Claim| {
-            let token = core::str::from_utf8(claim.token.as_deref()?).ok()?;
-            tokens.admits(token).then(Grant::default)
-        }),
-        true => acceptor,
-    })
+    access::guarded(acceptor, url, options).await
 }
 
 /// A session over a carrier that was accepted.
@@ -135,7 +133,7 @@ pub(crate) async fn accept(
     options: &ListenOptions,
     place: OwnedSemaphorePermit,
 ) -> Result<Accepting, Error> {
-    let (carrier, peer) = over(carrier, carrier_of(&url)?)?;
+    let (carrier, peer) = over(carrier, carrier_of(&url)?, true)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
     match acceptor.accept(carrier).await {
         Ok(Accepted::Session(session)) => {
@@ -155,12 +153,22 @@ fn handshake_error(url: &Url, error: SessionError) -> Error {
             (ErrorKind::Mismatch, "see what listens there, and that both ends use the same stack")
         }
         SessionError::HandshakeTimeout { .. } => (ErrorKind::Timeout, "see whether the other end speaks SMRP"),
-        SessionError::AuthRefused => (ErrorKind::Peer, "see whether `token=` names the right file"),
+        SessionError::AuthRefused => {
+            (ErrorKind::Peer, "see whether `token=` names the right file, and whether its token has expired")
+        }
         SessionError::ClosedByPeer { code, .. }
             if *code == smrp::Code::AUTH_REQUIRED || *code == smrp::Code::AUTH_FAILED =>
         {
-            (ErrorKind::Peer, "give a token with `token=FILE`")
+            (
+                ErrorKind::Peer,
+                "give a token with `token=FILE`, or a certificate with `cert=` and `key=`, as the other end wants it",
+            )
         }
+        // TLS 1.3 refuses a client only after its handshake.
+        SessionError::LinkLost if url.transport().is_tls() && url.options().cert.is_none() => (
+            ErrorKind::Mismatch,
+            "see whether the other end speaks SMRP, and whether it wants a certificate: `cert=` and `key=`",
+        ),
         SessionError::LinkLost => (ErrorKind::Mismatch, "see whether the other end speaks SMRP"),
         _ => (ErrorKind::Connect, ""),
     };
