@@ -23,6 +23,7 @@ pub use error::{ConfigError, DatagramError, Fault, OpenError, ReceiveError, Send
 pub use ids::{Direction, INDEX_MAX, Kind, Priority, Role, StreamId, URGENCY_MAX};
 pub use machine::{
     Adoption, Claim, Event, Grant, Input, Opened, Reason, Reattach, Request, SessionMachine, Stats, Ticket, Transmit,
+    Unsent,
 };
 pub use settings::{Settings, SettingsError};
 pub use wire::{Code, Security};

@@ -9,7 +9,7 @@ use super::streams::{Bidi, IncomingStream, RecvStream, SendStream};
 use super::task::{Task, relink};
 use crate::config::Config;
 use crate::error::{ConfigError, DatagramError, OpenError, SessionError};
-use crate::{Code, Direction, Kind, Request, Role, SessionMachine, Settings, Stats, StreamId};
+use crate::{Code, Direction, Kind, Request, Role, SessionMachine, Settings, Stats, StreamId, Unsent};
 use bytes::Bytes;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -313,6 +313,40 @@ impl Session {
     pub async fn accept_request(&self) -> Result<IncomingRequest, SessionError> {
         let opened = poll_fn(|cx| self.shared.lock().poll_queue(|state| &mut state.requests, cx)).await?;
         Ok(IncomingRequest::of(&self.shared, opened))
+    }
+
+    /// Waits until what was handed in so far, on any stream, has gone to the carrier; not for what comes later. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`SessionError`] where the session ends first.
+    pub async fn flushed(&self) -> Result<(), SessionError> {
+        let unsent = self.shared.lock().machine.unsent();
+        self.gone(unsent).await
+    }
+
+    /// [`flushed`](Self::flushed) of one stream.
+    ///
+    /// # Errors
+    /// As it.
+    pub async fn flushed_of(&self, id: StreamId) -> Result<(), SessionError> {
+        let unsent = self.shared.lock().machine.unsent_of(id);
+        self.gone(unsent).await
+    }
+
+    async fn gone(&self, mut unsent: Unsent) -> Result<(), SessionError> {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            // A session that has ended knows no streams any more, so this comes first.
+            if let Some(end) = &state.end {
+                return Poll::Ready(if unsent.is_empty() { Ok(()) } else { Err(end.clone()) });
+            }
+            if state.machine.has_sent(&mut unsent) {
+                return Poll::Ready(Ok(()));
+            }
+            state.wait_to_flush(cx);
+            Poll::Pending
+        })
+        .await
     }
 
     /// Sends a datagram: once, in no order, and not at all where it waits longer than `ttl`.

@@ -63,6 +63,8 @@ pub(super) struct State {
     openers: [Vec<Waker>; 2],
     datagram_wakers: Vec<Waker>,
     state_wakers: Vec<Waker>,
+    /// Of those who wait until what was handed in has gone to the carrier.
+    flush_wakers: Vec<Waker>,
     task: Option<Waker>,
     pub(super) is_established: bool,
     pub(super) end: Option<SessionError>,
@@ -111,6 +113,7 @@ impl Shared {
             openers: [Vec::new(), Vec::new()],
             datagram_wakers: Vec::new(),
             state_wakers: Vec::new(),
+            flush_wakers: Vec::new(),
             task: None,
             is_established: false,
             end: None,
@@ -176,6 +179,16 @@ impl State {
     /// For whoever waits for the handshake, or for the end.
     pub(super) fn wait_for_state(&mut self, cx: &Context<'_>) {
         keep_in(&mut self.state_wakers, cx);
+    }
+
+    /// For whoever waits until something has gone to the carrier.
+    pub(super) fn wait_to_flush(&mut self, cx: &Context<'_>) {
+        keep_in(&mut self.flush_wakers, cx);
+    }
+
+    /// Something has gone to the carrier.
+    pub(super) fn wake_flushing(&mut self) {
+        self.flush_wakers.drain(..).for_each(Waker::wake);
     }
 
     /// The next stream of the peer of one sort.
@@ -261,6 +274,10 @@ impl State {
                 let heads = self.heads.entry(stream).or_default();
                 let slot = if is_trailer { &mut heads.trailer } else { &mut heads.head };
                 *slot = Some(metadata);
+                // Whoever waits for the metadata waits as a reader.
+                if let Some(reader) = self.waiting.get_mut(&stream).and_then(|halves| halves.reader.take()) {
+                    reader.wake();
+                }
             }
             Event::MayOpen(direction) => {
                 if let Some(list) = self.openers.get_mut(usize::from(direction.class())) {
@@ -297,7 +314,8 @@ impl State {
         }
         let queues = [&mut self.streams, &mut self.channels, &mut self.requests];
         let lists = queues.into_iter().map(|queue| &mut queue.wakers);
-        let others = self.openers.iter_mut().chain([&mut self.datagram_wakers, &mut self.state_wakers]);
+        let others =
+            self.openers.iter_mut().chain([&mut self.datagram_wakers, &mut self.state_wakers, &mut self.flush_wakers]);
         lists.chain(others).flat_map(|list| list.drain(..)).for_each(Waker::wake);
     }
 }

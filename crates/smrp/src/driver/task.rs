@@ -164,6 +164,9 @@ impl Task {
         }
         let had_room = self.out.len() < TRANSMIT_LEN;
         let gave = had_room && state.machine.poll_transmit(now, &mut self.out);
+        if gave {
+            state.wake_flushing();
+        }
         if !self.inbox.octets.is_empty() && state.machine.wants_octets() {
             // Reading was held up with octets at hand.
             let Ok(()) = state.machine.handle(now, Input::Received(&mut self.inbox.octets));

@@ -4,6 +4,7 @@ mod buffer;
 mod commands;
 mod event;
 mod flow;
+mod flush;
 mod incoming;
 mod ledger;
 mod link;
@@ -23,6 +24,7 @@ mod transmit;
 
 pub use commands::Request;
 pub use event::{Claim, Event, Grant, Opened, Reattach, Ticket};
+pub use flush::Unsent;
 pub use resume::Adoption;
 pub use timers::Reason;
 pub use transmit::Transmit;

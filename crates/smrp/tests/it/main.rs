@@ -18,4 +18,5 @@ mod raw;
 mod resume;
 mod session;
 mod simulation;
+mod waiting;
 mod wire;
