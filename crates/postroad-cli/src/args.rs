@@ -16,6 +16,7 @@ URLs: PROTOCOL+CARRIER://WHERE[?option=value&...]
   smp+tcp://host:7001    smp+tls://host:7001?ca=ca.pem    smp+unix:///run/app.sock
   smp+ws://host:8080/p   smp+wss://host/p?ca=ca.pem       smp+mem://name (inside one process)
   wrp+ws://host:8080?device=mac:112233445566 (WRP, as devices of Xmidt; also +wss, +tcp, +tls, +unix, +mem, +smp+...)
+  smrp+tls://host:7443/svc?ca=ca.pem (sessions; also +tcp, +ws, +wss, +unix, +mem; smp+smrp+... and wrp+smrp+... within them)
   smp121+udp://host:port/mailslot (port 12121 where none is named)
   smp121://host/mailslot (raw IP, protocol 121; needs CAP_NET_RAW, see `postroad demo`)
 

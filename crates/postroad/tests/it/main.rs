@@ -25,3 +25,4 @@ mod refusals;
 mod requests;
 mod sessions;
 mod support;
+mod tunnels;
