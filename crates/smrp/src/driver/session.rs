@@ -155,7 +155,10 @@ impl Session {
         let machine =
             SessionMachine::new(Role::Acceptor, config, [0; 32], Instant::EPOCH).expect("the default configuration");
         let shared = Shared::new(machine, read_clock());
-        shared.lock().end = Some(SessionError::Config(error));
+        let mut state = shared.lock();
+        state.end = Some(SessionError::Config(error));
+        state.is_gone = true;
+        drop(state);
         Self::of(shared)
     }
 
@@ -189,6 +192,20 @@ impl Session {
             Poll::Pending
         })
         .await
+    }
+
+    /// Waits for the end of the session, and until the peer was told of it as far as it can be: 2 s more at most. For a program
+    /// that ends then. Cancel-safe.
+    pub async fn gone(&self) {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if state.is_gone {
+                return Poll::Ready(());
+            }
+            state.wait_for_state(cx);
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Waits until the peer says that it is going away. Cancel-safe.
@@ -321,7 +338,7 @@ impl Session {
     /// [`SessionError`] where the session ends first.
     pub async fn flushed(&self) -> Result<(), SessionError> {
         let unsent = self.shared.lock().machine.unsent();
-        self.gone(unsent).await
+        self.sent(unsent).await
     }
 
     /// [`flushed`](Self::flushed) of one stream.
@@ -330,10 +347,10 @@ impl Session {
     /// As it.
     pub async fn flushed_of(&self, id: StreamId) -> Result<(), SessionError> {
         let unsent = self.shared.lock().machine.unsent_of(id);
-        self.gone(unsent).await
+        self.sent(unsent).await
     }
 
-    async fn gone(&self, mut unsent: Unsent) -> Result<(), SessionError> {
+    async fn sent(&self, mut unsent: Unsent) -> Result<(), SessionError> {
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             // A session that has ended knows no streams any more, so this comes first.

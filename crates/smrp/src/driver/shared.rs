@@ -68,6 +68,8 @@ pub(super) struct State {
     task: Option<Waker>,
     pub(super) is_established: bool,
     pub(super) end: Option<SessionError>,
+    /// The task has ended, and with it the farewell.
+    pub(super) is_gone: bool,
     pub(super) replacement: Option<Replacement>,
     /// What the task has to do itself.
     pub(super) for_task: VecDeque<ForTask>,
@@ -117,6 +119,7 @@ impl Shared {
             task: None,
             is_established: false,
             end: None,
+            is_gone: false,
             replacement: None,
             for_task: VecDeque::new(),
             going_away: false,
@@ -184,6 +187,12 @@ impl State {
     /// For whoever waits until something has gone to the carrier.
     pub(super) fn wait_to_flush(&mut self, cx: &Context<'_>) {
         keep_in(&mut self.flush_wakers, cx);
+    }
+
+    /// The task has done what it had to do.
+    pub(super) fn gone(&mut self) {
+        self.is_gone = true;
+        self.state_wakers.drain(..).for_each(Waker::wake);
     }
 
     /// Something has gone to the carrier.

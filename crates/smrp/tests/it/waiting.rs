@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use core::time::Duration;
 use smrp::wire::{Parameters, ParametersBuilder, parameter};
-use smrp::{Accepted, Acceptor, Carrier, Code, Config, Dial, ReceiveError, Request, Security, Session};
+use smrp::{Accepted, Acceptor, Carrier, Code, Config, Dial, ReceiveError, Request, Security, Session, SessionError};
 use tokio::io::AsyncReadExt;
 
 /// Two ends whose links hold little, so that what nobody reads stays where it is.
@@ -105,4 +105,27 @@ async fn a_flush_ends_with_the_session() {
     tokio::task::yield_now().await;
     b.close(Code::SHUTDOWN, "");
     assert!(within(flushing).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_drained_session_ends_with_the_last_words_of_its_last_stream() {
+    //= SMRP-L9
+    let (a, b) = pair().await;
+    let mut stream = a.open_bidi(Request::default()).await.unwrap();
+    stream.send.finish().unwrap();
+    let mut there = b.accept().await.unwrap().into_bidi().unwrap();
+    assert_eq!(within(there.recv.read_chunk(10)).await, Ok(None));
+    b.drain(Duration::from_secs(3_600), None);
+    within(a.going_away()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // What ends the stream is what is sent last, when nobody holds it any more.
+    there.send.write_bytes(Bytes::from_static(b"last words")).await.unwrap();
+    there.send.finish().unwrap();
+    drop(there);
+    let mut said = String::new();
+    within(stream.read_to_string(&mut said)).await.unwrap();
+    assert_eq!(said, "last words");
+    drop(stream);
+    let end = within(a.closed()).await;
+    assert!(matches!(end, SessionError::ClosedByPeer { code: Code::NO_ERROR, .. }), "{end}");
 }
