@@ -11,6 +11,7 @@ Examples:
   postroad demo                                        # every stack on this machine, in seconds
   postroad serve smp+tcp://127.0.0.1:7001 --echo       # in one terminal
   postroad request smp+tcp://127.0.0.1:7001 --part hi  # in another
+  postroad forward 127.0.0.1:8080 smrp+tls://relay:7443 --to 127.0.0.1:80  # as `ssh -L` does
 
 URLs: PROTOCOL+CARRIER://WHERE[?option=value&...]
   smp+tcp://host:7001    smp+tls://host:7001?ca=ca.pem    smp+unix:///run/app.sock
@@ -68,6 +69,8 @@ pub(crate) enum Verb {
     Demo(Demo),
     /// Listen, and answer, print, run a command or store files
     Serve(Serve),
+    /// Make a port here that leads to one over there, through a session
+    Forward(Forward),
     /// Send a message
     Send(Send),
     /// Send a request and write its reply to standard output
@@ -113,7 +116,7 @@ pub(crate) struct Demo {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(false))]
 #[command(
-    after_help = "Examples:\n  postroad serve smp+tcp://127.0.0.1:7001 --echo\n  postroad serve smp+tcp://127.0.0.1:0 smp+unix:///tmp/a.sock --print\n  postroad serve smp+tcp://127.0.0.1:7001 --exec 'tr a-z A-Z'\n  postroad serve 'smp+tls://0.0.0.0:7001?cert=server.pem&key=server-key.pem' --save inbox\n  postroad serve smp121+udp://0.0.0.0/printer --exec 'tr a-z A-Z'\n  sudo postroad serve smp121://0.0.0.0/printer --print\n  postroad serve 'wrp+ws://0.0.0.0:8080?token=tokens.txt' --save inbox\n  postroad serve --connect 'wrp+wss://cloud.example?device=mac:112233445566&token=token.txt' --exec ./answer.sh"
+    after_help = "Examples:\n  postroad serve smp+tcp://127.0.0.1:7001 --echo\n  postroad serve smp+tcp://127.0.0.1:0 smp+unix:///tmp/a.sock --print\n  postroad serve smp+tcp://127.0.0.1:7001 --exec 'tr a-z A-Z'\n  postroad serve 'smp+tls://0.0.0.0:7001?cert=server.pem&key=server-key.pem' --save inbox\n  postroad serve smp121+udp://0.0.0.0/printer --exec 'tr a-z A-Z'\n  sudo postroad serve smp121://0.0.0.0/printer --print\n  postroad serve 'wrp+ws://0.0.0.0:8080?token=tokens.txt' --save inbox\n  postroad serve smrp+tcp://127.0.0.1:7443 --forward-to 127.0.0.1:80 --forward-to unix:///run/db.sock\n  postroad serve --connect 'wrp+wss://cloud.example?device=mac:112233445566&token=token.txt' --exec ./answer.sh"
 )]
 pub(crate) struct Serve {
     /// Where to listen
@@ -134,6 +137,9 @@ pub(crate) struct Serve {
     /// Store files that `copy` sends in this folder, and give out the files in it
     #[arg(long, group = "what", value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
+    /// Let forwards reach this: HOST:PORT or unix:///PATH, exactly as they name it; may be repeated. Only over smrp
+    #[arg(long, group = "what", value_name = "TARGET")]
+    pub(crate) forward_to: Vec<String>,
     /// With --save: let a new file take the place of one with the same name
     #[arg(long, requires = "save")]
     pub(crate) overwrite: bool,
@@ -146,6 +152,30 @@ pub(crate) struct Serve {
     /// With --exec: how long a command may run
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub(crate) exec_timeout: Duration,
+}
+
+/// Listens here and takes every connection to TARGET, as the other end sees it, through one session: what people use `ssh -L`
+/// for. The other end runs `postroad serve URL --forward-to TARGET`, and nothing else can be reached there. When the
+/// connection of the session is lost, it goes on over another one, and so do the connections in it. Prints `forwarding LISTEN
+/// to TARGET` when it is ready. Ends with exit code 1 when the session cannot be kept; Ctrl-C cuts off what is open.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  postroad forward 127.0.0.1:8080 smrp+tcp://127.0.0.1:7443 --to 127.0.0.1:80\n  postroad forward 127.0.0.1:8080 'smrp+tls://relay.example:7443?ca=ca.pem&token=token' --to intranet:80\n  postroad forward unix:///tmp/db.sock smrp+unix:///run/session.sock --to unix:///run/db.sock\n\n  and at the other end, for the first of them:\n  postroad serve smrp+tcp://127.0.0.1:7443 --forward-to 127.0.0.1:80"
+)]
+pub(crate) struct Forward {
+    /// Where to listen: HOST:PORT, tcp://HOST:PORT or unix:///PATH; port 0 takes a free one
+    pub(crate) listen: String,
+    /// The session's other end, an smrp URL
+    pub(crate) url: String,
+    /// Where connections go, from there: HOST:PORT or unix:///PATH
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) to: String,
+    /// Connections open at once; more wait
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) connections_max: u32,
+    /// How long a connection waits for a stream to carry it
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub(crate) connect_timeout: Duration,
 }
 
 /// What a message is made of.

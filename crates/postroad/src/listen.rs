@@ -4,6 +4,7 @@ use crate::carrier::{self, Octets};
 use crate::connection::framed::Framed;
 use crate::connection::sessioned::{self, tunnel};
 use crate::connection::{linked, mailslot};
+use crate::forward::Targets;
 use crate::options::{self, ListenOptions};
 use crate::url::Protocol;
 use crate::{Connection, Error, ErrorKind, Url};
@@ -70,10 +71,15 @@ where
     U: TryInto<Url>,
     Error: From<U::Error>,
 {
-    Box::pin(open(url.try_into()?, options)).await
+    Box::pin(open(url.try_into()?, options, None)).await
 }
 
-async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
+/// Listens for sessions whose streams go to targets: no connections come of it.
+pub(crate) async fn listen_for(url: Url, options: ListenOptions, targets: Arc<Targets>) -> Result<Listener, Error> {
+    Box::pin(open(url, options, Some(targets))).await
+}
+
+async fn open(url: Url, options: ListenOptions, targets: Option<Arc<Targets>>) -> Result<Listener, Error> {
     options.check()?;
     if url.options().connect_timeout.is_some() {
         return Err(options::config("`connect_timeout=` is for clients", "leave it out"));
@@ -99,20 +105,24 @@ async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
     let failed_count = Arc::new(AtomicU64::new(0));
     let places = || Arc::new(Semaphore::new(options.connections_max));
     let (places, stream_places, options) = (places(), places(), Arc::new(options));
-    let tunnels = url.stack().is_in_session().then(|| tunnel::Accepting {
-        url: url.clone(),
-        options: Arc::clone(&options),
-        places: stream_places,
-        ready: ready_sender.clone(),
-        failed_count: Arc::clone(&failed_count),
-    });
+    let inside = match targets {
+        Some(targets) => Some(Inside::Targets(targets)),
+        None if url.stack().is_in_session() => Some(Inside::Connections(Box::new(tunnel::Accepting {
+            url: url.clone(),
+            options: Arc::clone(&options),
+            places: stream_places,
+            ready: ready_sender.clone(),
+            failed_count: Arc::clone(&failed_count),
+        }))),
+        None => None,
+    };
     let acceptor = Acceptor {
         listener,
         url: url.clone(),
         places,
         options,
         sessions,
-        tunnels,
+        inside,
         ready: ready_sender,
         failed_count: Arc::clone(&failed_count),
     };
@@ -162,6 +172,15 @@ impl Listener {
     }
 }
 
+/// What becomes of the streams of sessions, where the session itself is no connection.
+#[derive(Clone)]
+enum Inside {
+    /// Connections of another protocol.
+    Connections(Box<tunnel::Accepting>),
+    /// Connections to targets.
+    Targets(Arc<Targets>),
+}
+
 /// The task behind a listener.
 struct Acceptor {
     listener: CarrierListener,
@@ -169,8 +188,7 @@ struct Acceptor {
     options: Arc<ListenOptions>,
     /// Of SMRP: what keeps the sessions of all connections.
     sessions: Option<smrp::Acceptor>,
-    /// Of protocols within sessions: what makes connections of streams.
-    tunnels: Option<tunnel::Accepting>,
+    inside: Option<Inside>,
     places: Arc<Semaphore>,
     ready: mpsc::Sender<Result<Connection, Error>>,
     failed_count: Arc<AtomicU64>,
@@ -203,14 +221,22 @@ impl Acceptor {
     fn handshake(&self, pending: Pending, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
         let (url, ready, failed_count) = (self.url.clone(), self.ready.clone(), Arc::clone(&self.failed_count));
         let options = Arc::clone(&self.options);
-        let (sessions, tunnels) = (self.sessions.clone(), self.tunnels.clone());
+        let (sessions, inside) = (self.sessions.clone(), self.inside.clone());
         async move {
-            let connection: Result<Connection, Error> = match (pending.handshake().await, sessions, tunnels) {
-                (Ok(carrier), Some(sessions), Some(tunnels)) => {
+            let connection: Result<Connection, Error> = match (pending.handshake().await, sessions, inside) {
+                (Ok(carrier), Some(sessions), Some(inside)) => {
                     match sessioned::accept_session(&sessions, carrier, &url).await {
                         Ok(Some((session, peer))) => {
                             // It ends with its connections, not with the listener.
-                            return drop(tokio::spawn(tunnels.run(session, peer, place)));
+                            match inside {
+                                Inside::Connections(accepting) => {
+                                    drop(tokio::spawn(accepting.run(session, peer, place)));
+                                }
+                                Inside::Targets(targets) => drop(tokio::spawn(async move {
+                                    targets.run(session, peer, place, ready.closed()).await;
+                                })),
+                            }
+                            return;
                         }
                         Ok(None) => return,
                         Err(error) => Err(error),

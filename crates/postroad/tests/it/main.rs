@@ -15,6 +15,7 @@ mod captures;
 mod close;
 mod convention;
 mod files;
+mod forwards;
 mod guide;
 mod limits;
 mod links;

@@ -1,13 +1,13 @@
 //! Sessions of SMRP: messages, requests and bodies, each on streams of its own.
 
-mod codes;
+pub(crate) mod codes;
 mod open;
-mod parts;
+pub(crate) mod parts;
 mod router;
 mod stream;
 pub(crate) mod tunnel;
 
-pub(crate) use open::{Accepting, accept, accept_session, acceptor, connect};
+pub(crate) use open::{Accepting, accept, accept_session, acceptor, connect, dial};
 pub(crate) use stream::{Stream, Writer};
 pub(crate) use tunnel::Tunnel;
 
@@ -287,6 +287,7 @@ impl Sessioned {
         }
         self.0.session.drain(CLOSE_TIMEOUT, None);
         let end = self.0.session.closed().await;
+        self.0.session.gone().await;
         match end {
             SessionError::Closed { .. } => Ok(()),
             SessionError::ClosedByPeer { code, .. } if is_in_order(code) => Ok(()),

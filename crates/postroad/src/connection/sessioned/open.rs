@@ -43,6 +43,8 @@ fn settings(url: &Url, limits: &Limits) -> Result<Config, Error> {
     let mut config = Config::new(security, is_local);
     config.settings.max_message = (limits.message_len_max as u64).clamp(1, 1 << 32);
     config.settings.max_streams_bidi = if url.stack().is_in_session() { tunnel::STREAMS_MAX } else { 1_024 };
+    // All of it at once: what one stream holds that nobody reads leaves room for the others.
+    config.settings.init_max_data = config.limits.session_window_max;
     config.limits.assembly_len_max = limits.assembly_len_max as u64;
     config.limits.handshake_timeout = limits.handshake_timeout;
     config.limits.preface_timeout = config.limits.preface_timeout.min(limits.handshake_timeout);

@@ -27,6 +27,9 @@ pub(super) const STREAMS_MAX: u64 = 256;
 /// How long connections of a session may go on once nobody listens any more.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How often a session that is drained is looked at: whether it still has a connection.
+const DETACHED_CHECK: Duration = Duration::from_millis(500);
+
 const SMP: &str = "application/vnd.postroad.smp";
 const WRP: &str = "application/vnd.postroad.wrp";
 
@@ -69,7 +72,7 @@ impl Drop for Ending {
         let (session, open) = (self.session.clone(), self.open.take());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let _in_time = tokio::time::timeout(CLOSE_TIMEOUT, session.closed()).await;
+                let _in_time = tokio::time::timeout(CLOSE_TIMEOUT, session.gone()).await;
                 drop(open);
             });
         }
@@ -158,6 +161,24 @@ impl AsyncWrite for Tunnel {
     }
 }
 
+/// Takes nothing new on a session whose listener is gone, and waits until what is open has ended.
+pub(crate) async fn drain(session: &Session) {
+    session.drain(DRAIN_TIMEOUT, None);
+    loop {
+        tokio::select! {
+            stream = session.accept() => match stream {
+                Ok(stream) => stream.refuse(Code::REFUSED),
+                Err(_) => break,
+            },
+            // Nobody listens, so it finds no other connection.
+            () = tokio::time::sleep(DETACHED_CHECK) => if session.is_detached() {
+                session.close(Code::SHUTDOWN, "");
+            },
+        }
+    }
+    session.gone().await;
+}
+
 /// What a listener has for the streams of its sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct Accepting {
@@ -176,10 +197,7 @@ impl Accepting {
         if !self.take(&session, &peer).await {
             return;
         }
-        session.drain(DRAIN_TIMEOUT, None);
-        while let Ok(stream) = session.accept().await {
-            stream.refuse(Code::REFUSED);
-        }
+        drain(&session).await;
         drop(place);
     }
 
