@@ -245,15 +245,16 @@ pub(crate) struct Copy {
 }
 
 /// Cuts recorded octets of one direction of a connection into units and shows them; or, with --protocol smp121, shows the
-/// segments of a capture (pcap or pcapng), or one segment from --hex; or, with --protocol wrp, one WRP message.
+/// segments of a capture (pcap or pcapng), or one segment from --hex; or, with --protocol wrp, one WRP message; or, with --protocol
+/// smrp, preface and frames of a session: octets of one direction, or every direction in a capture. Tokens and handles are never shown.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("octets").required(true).multiple(false))]
 #[command(
-    after_help = "Examples:\n  postroad inspect --hex '01 00 05 68 65 6c 6c 6f 60'\n  postroad inspect --protocol smp capture.bin\n  nc -l 7001 | postroad inspect - --json\n  postroad inspect --protocol smp121 capture.pcap\n  postroad inspect --protocol smp121 --source 10.0.0.1 --destination 10.0.0.2 --hex '123456780000000501070015070036cf68656c6c6f'\n  postroad inspect --protocol wrp --hex '82a86d73675f747970650aa3716f7300'\n\nWith --json, one object a unit with `code`, `argc`, `args` (hex) and for frames `id` and `frame`; the last object has `end`:\n`clean`, or `incomplete` with the octets `missing`. For smp121 one object a segment with `kind`, `header`, `records`, `data`\n(hex), `checksum` (`right`, `wrong`, `unchecked`) and `faults`; of a capture also `packet`, `time` and the addresses, and the last\nobject has `end` and counts. For wrp one object with `message` (its JSON form), `packet` (of a stream) and `invalid`, or `error`."
+    after_help = "Examples:\n  postroad inspect --hex '01 00 05 68 65 6c 6c 6f 60'\n  postroad inspect --protocol smp capture.bin\n  nc -l 7001 | postroad inspect - --json\n  postroad inspect --protocol smp121 capture.pcap\n  postroad inspect --protocol smp121 --source 10.0.0.1 --destination 10.0.0.2 --hex '123456780000000501070015070036cf68656c6c6f'\n  postroad inspect --protocol wrp --hex '82a86d73675f747970650aa3716f7300'\n  postroad inspect --protocol smrp capture.pcapng --port 7443\n\nWith --json, one object a unit with `code`, `argc`, `args` (hex) and for frames `id` and `frame`; the last object has `end`:\n`clean`, or `incomplete` with the octets `missing`. For smp121 one object a segment with `kind`, `header`, `records`, `data`\n(hex), `checksum` (`right`, `wrong`, `unchecked`) and `faults`; of a capture also `packet`, `time` and the addresses, and the last\nobject has `end` and counts. For wrp one object with `message` (its JSON form), `packet` (of a stream) and `invalid`, or `error`. For smrp one object with `preface`, or a frame with `name`, `flag_names`,\n`fields` (octets in hex, of secrets the length) and `fault`, or what is `broken`, `lost` or `unfinished`; of a capture with the addresses."
 )]
 pub(crate) struct Inspect {
     /// The protocol of the octets
-    #[arg(long, default_value = "smp", value_name = "NAME", value_parser = ["smp", "smp121", "wrp"])]
+    #[arg(long, default_value = "smp", value_name = "NAME", value_parser = ["smp", "smp121", "wrp", "smrp"])]
     pub(crate) protocol: String,
     /// The octets as hex digits; spaces, commas, colons and line breaks between octets do not count
     #[arg(long, group = "octets")]
@@ -264,6 +265,9 @@ pub(crate) struct Inspect {
     /// With --protocol smp121 --hex: the address that the segment came from, for its checksum; 0.0.0.0 for one from UDP
     #[arg(long, value_name = "ADDRESS", requires = "destination")]
     pub(crate) source: Option<IpAddr>,
+    /// With --protocol smrp: a TCP port to look at in a capture, whatever is on it; may be repeated. Without it, sessions on any port
+    #[arg(long = "port", value_name = "PORT")]
+    pub(crate) ports: Vec<u16>,
     /// The address that it went to
     #[arg(long, value_name = "ADDRESS", requires = "source")]
     pub(crate) destination: Option<IpAddr>,

@@ -7,6 +7,7 @@ mod config;
 mod driver;
 mod error;
 mod ids;
+pub mod inspect;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod machine;

@@ -11,6 +11,7 @@
 mod auth;
 mod driver;
 mod hostile;
+mod inspect;
 mod laws;
 mod order;
 mod pair;
