@@ -11,11 +11,13 @@ Examples:
   postroad demo                                        # every stack on this machine, in seconds
   postroad serve smp+tcp://127.0.0.1:7001 --echo       # in one terminal
   postroad request smp+tcp://127.0.0.1:7001 --part hi  # in another
+  postroad forward 127.0.0.1:8080 smrp+tls://relay:7443 --to 127.0.0.1:80  # as `ssh -L` does
 
 URLs: PROTOCOL+CARRIER://WHERE[?option=value&...]
   smp+tcp://host:7001    smp+tls://host:7001?ca=ca.pem    smp+unix:///run/app.sock
   smp+ws://host:8080/p   smp+wss://host/p?ca=ca.pem       smp+mem://name (inside one process)
   wrp+ws://host:8080?device=mac:112233445566 (WRP, as devices of Xmidt; also +wss, +tcp, +tls, +unix, +mem, +smp+...)
+  smrp+tls://host:7443/svc?ca=ca.pem (sessions; also +tcp, +ws, +wss, +unix, +mem; smp+smrp+... and wrp+smrp+... within them)
   smp121+udp://host:port/mailslot (port 12121 where none is named)
   smp121://host/mailslot (raw IP, protocol 121; needs CAP_NET_RAW, see `postroad demo`)
 
@@ -67,6 +69,8 @@ pub(crate) enum Verb {
     Demo(Demo),
     /// Listen, and answer, print, run a command or store files
     Serve(Serve),
+    /// Make a port here that leads to one over there, through a session
+    Forward(Forward),
     /// Send a message
     Send(Send),
     /// Send a request and write its reply to standard output
@@ -112,7 +116,7 @@ pub(crate) struct Demo {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(false))]
 #[command(
-    after_help = "Examples:\n  postroad serve smp+tcp://127.0.0.1:7001 --echo\n  postroad serve smp+tcp://127.0.0.1:0 smp+unix:///tmp/a.sock --print\n  postroad serve smp+tcp://127.0.0.1:7001 --exec 'tr a-z A-Z'\n  postroad serve 'smp+tls://0.0.0.0:7001?cert=server.pem&key=server-key.pem' --save inbox\n  postroad serve smp121+udp://0.0.0.0/printer --exec 'tr a-z A-Z'\n  sudo postroad serve smp121://0.0.0.0/printer --print\n  postroad serve 'wrp+ws://0.0.0.0:8080?token=tokens.txt' --save inbox\n  postroad serve --connect 'wrp+wss://cloud.example?device=mac:112233445566&token=token.txt' --exec ./answer.sh"
+    after_help = "Examples:\n  postroad serve smp+tcp://127.0.0.1:7001 --echo\n  postroad serve smp+tcp://127.0.0.1:0 smp+unix:///tmp/a.sock --print\n  postroad serve smp+tcp://127.0.0.1:7001 --exec 'tr a-z A-Z'\n  postroad serve 'smp+tls://0.0.0.0:7001?cert=server.pem&key=server-key.pem' --save inbox\n  postroad serve smp121+udp://0.0.0.0/printer --exec 'tr a-z A-Z'\n  sudo postroad serve smp121://0.0.0.0/printer --print\n  postroad serve 'wrp+ws://0.0.0.0:8080?token=tokens.txt' --save inbox\n  postroad serve smrp+tcp://127.0.0.1:7443 --forward-to 127.0.0.1:80 --forward-to unix:///run/db.sock\n  postroad serve --connect 'wrp+wss://cloud.example?device=mac:112233445566&token=token.txt' --exec ./answer.sh"
 )]
 pub(crate) struct Serve {
     /// Where to listen
@@ -133,6 +137,9 @@ pub(crate) struct Serve {
     /// Store files that `copy` sends in this folder, and give out the files in it
     #[arg(long, group = "what", value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
+    /// Let forwards reach this: HOST:PORT or unix:///PATH, exactly as they name it; may be repeated. Only over smrp
+    #[arg(long, group = "what", value_name = "TARGET")]
+    pub(crate) forward_to: Vec<String>,
     /// With --save: let a new file take the place of one with the same name
     #[arg(long, requires = "save")]
     pub(crate) overwrite: bool,
@@ -145,6 +152,30 @@ pub(crate) struct Serve {
     /// With --exec: how long a command may run
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     pub(crate) exec_timeout: Duration,
+}
+
+/// Listens here and takes every connection to TARGET, as the other end sees it, through one session: what people use `ssh -L`
+/// for. The other end runs `postroad serve URL --forward-to TARGET`, and nothing else can be reached there. When the
+/// connection of the session is lost, it goes on over another one, and so do the connections in it. Prints `forwarding LISTEN
+/// to TARGET` when it is ready. Ends with exit code 1 when the session cannot be kept; Ctrl-C cuts off what is open.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  postroad forward 127.0.0.1:8080 smrp+tcp://127.0.0.1:7443 --to 127.0.0.1:80\n  postroad forward 127.0.0.1:8080 'smrp+tls://relay.example:7443?ca=ca.pem&token=token' --to intranet:80\n  postroad forward unix:///tmp/db.sock smrp+unix:///run/session.sock --to unix:///run/db.sock\n\n  and at the other end, for the first of them:\n  postroad serve smrp+tcp://127.0.0.1:7443 --forward-to 127.0.0.1:80"
+)]
+pub(crate) struct Forward {
+    /// Where to listen: HOST:PORT, tcp://HOST:PORT or unix:///PATH; port 0 takes a free one
+    pub(crate) listen: String,
+    /// The session's other end, an smrp URL
+    pub(crate) url: String,
+    /// Where connections go, from there: HOST:PORT or unix:///PATH
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) to: String,
+    /// Connections open at once; more wait
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) connections_max: u32,
+    /// How long a connection waits for a stream to carry it
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration)]
+    pub(crate) connect_timeout: Duration,
 }
 
 /// What a message is made of.
@@ -214,15 +245,16 @@ pub(crate) struct Copy {
 }
 
 /// Cuts recorded octets of one direction of a connection into units and shows them; or, with --protocol smp121, shows the
-/// segments of a capture (pcap or pcapng), or one segment from --hex; or, with --protocol wrp, one WRP message.
+/// segments of a capture (pcap or pcapng), or one segment from --hex; or, with --protocol wrp, one WRP message; or, with --protocol
+/// smrp, preface and frames of a session: octets of one direction, or every direction in a capture. Tokens and handles are never shown.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("octets").required(true).multiple(false))]
 #[command(
-    after_help = "Examples:\n  postroad inspect --hex '01 00 05 68 65 6c 6c 6f 60'\n  postroad inspect --protocol smp capture.bin\n  nc -l 7001 | postroad inspect - --json\n  postroad inspect --protocol smp121 capture.pcap\n  postroad inspect --protocol smp121 --source 10.0.0.1 --destination 10.0.0.2 --hex '123456780000000501070015070036cf68656c6c6f'\n  postroad inspect --protocol wrp --hex '82a86d73675f747970650aa3716f7300'\n\nWith --json, one object a unit with `code`, `argc`, `args` (hex) and for frames `id` and `frame`; the last object has `end`:\n`clean`, or `incomplete` with the octets `missing`. For smp121 one object a segment with `kind`, `header`, `records`, `data`\n(hex), `checksum` (`right`, `wrong`, `unchecked`) and `faults`; of a capture also `packet`, `time` and the addresses, and the last\nobject has `end` and counts. For wrp one object with `message` (its JSON form), `packet` (of a stream) and `invalid`, or `error`."
+    after_help = "Examples:\n  postroad inspect --hex '01 00 05 68 65 6c 6c 6f 60'\n  postroad inspect --protocol smp capture.bin\n  nc -l 7001 | postroad inspect - --json\n  postroad inspect --protocol smp121 capture.pcap\n  postroad inspect --protocol smp121 --source 10.0.0.1 --destination 10.0.0.2 --hex '123456780000000501070015070036cf68656c6c6f'\n  postroad inspect --protocol wrp --hex '82a86d73675f747970650aa3716f7300'\n  postroad inspect --protocol smrp capture.pcapng --port 7443\n\nWith --json, one object a unit with `code`, `argc`, `args` (hex) and for frames `id` and `frame`; the last object has `end`:\n`clean`, or `incomplete` with the octets `missing`. For smp121 one object a segment with `kind`, `header`, `records`, `data`\n(hex), `checksum` (`right`, `wrong`, `unchecked`) and `faults`; of a capture also `packet`, `time` and the addresses, and the last\nobject has `end` and counts. For wrp one object with `message` (its JSON form), `packet` (of a stream) and `invalid`, or `error`. For smrp one object with `preface`, or a frame with `name`, `flag_names`,\n`fields` (octets in hex, of secrets the length) and `fault`, or what is `broken`, `lost` or `unfinished`; of a capture with the addresses."
 )]
 pub(crate) struct Inspect {
     /// The protocol of the octets
-    #[arg(long, default_value = "smp", value_name = "NAME", value_parser = ["smp", "smp121", "wrp"])]
+    #[arg(long, default_value = "smp", value_name = "NAME", value_parser = ["smp", "smp121", "wrp", "smrp"])]
     pub(crate) protocol: String,
     /// The octets as hex digits; spaces, commas, colons and line breaks between octets do not count
     #[arg(long, group = "octets")]
@@ -233,6 +265,9 @@ pub(crate) struct Inspect {
     /// With --protocol smp121 --hex: the address that the segment came from, for its checksum; 0.0.0.0 for one from UDP
     #[arg(long, value_name = "ADDRESS", requires = "destination")]
     pub(crate) source: Option<IpAddr>,
+    /// With --protocol smrp: a TCP port to look at in a capture, whatever is on it; may be repeated. Without it, sessions on any port
+    #[arg(long = "port", value_name = "PORT")]
+    pub(crate) ports: Vec<u16>,
     /// The address that it went to
     #[arg(long, value_name = "ADDRESS", requires = "source")]
     pub(crate) destination: Option<IpAddr>,

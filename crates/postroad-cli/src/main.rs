@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Verb::Completions(verb) => verbs::completions::run(&verb),
         Verb::Man(verb) => verbs::man::run(&verb, &talk),
         Verb::Demo(verb) => in_runtime(interruptible(verbs::demo::run(verb, talk))),
+        Verb::Forward(verb) => in_runtime(verbs::forward::run(verb, talk)),
         Verb::Serve(verb) => in_runtime(verbs::serve::run(verb, talk)),
         Verb::Send(verb) => in_runtime(interruptible(verbs::send::run(verb, talk))),
         Verb::Request(verb) => in_runtime(interruptible(verbs::request::run(verb, talk))),

@@ -57,6 +57,14 @@ impl BodyWriter {
         self.finish_with(Bytes::new()).await
     }
 
+    /// The stream of a session that is its own, where it has one.
+    pub(crate) fn stream(&self) -> Option<smrp::StreamId> {
+        match &self.way {
+            Way::Sessioned(writer) => writer.stream_id(),
+            _ => None,
+        }
+    }
+
     /// Ends the body with a trailer, for what is only known at the end, such as a checksum. At most 64 KiB unless the
     /// receiver's limits say otherwise; over `wrp` a line of text of at most 1,024 octets.
     ///

@@ -1,6 +1,9 @@
 //! URLs to carriers: the only place that knows which crate moves the bytes.
 
 pub(crate) mod device;
+mod octets;
+
+pub(crate) use octets::Octets;
 
 use crate::options::{ConnectOptions, Identity, ListenOptions, config, read_pem};
 use crate::url::{Address, Protocol, Stack, Transport, Url, UrlOptions};

@@ -1,10 +1,13 @@
 //! Connecting.
 
+use crate::carrier::{self, Octets};
 use crate::connection::framed::Framed;
-use crate::connection::{linked, mailslot, sessioned};
+use crate::connection::sessioned::{self, tunnel};
+use crate::connection::{linked, mailslot};
 use crate::options::{self, ConnectOptions};
 use crate::url::Protocol;
-use crate::{Connection, Error, ErrorKind, Url, carrier};
+use crate::{Connection, Error, ErrorKind, Url};
+use std::sync::Arc;
 
 /// Connects to `url`, with default options.
 ///
@@ -67,9 +70,17 @@ async fn open(url: Url, options: ConnectOptions) -> Result<Connection, Error> {
         let opening = Box::pin(sessioned::connect(url.clone(), &options));
         return in_time(&url, &options, opening).await.map(|sessioned| (&sessioned).into());
     }
-    let carrier = in_time(&url, &options, carrier::open(&url, &options)).await?;
+    let carrier = in_time(&url, &options, octets(&url, &options)).await?;
     let request_timeout = options::request_timeout(&url, options.request_timeout);
     Framed::start(carrier, url, limits, request_timeout, None).map(|framed| (&framed).into())
+}
+
+/// What carries the octets of `url`.
+async fn octets(url: &Url, options: &ConnectOptions) -> Result<Octets, Error> {
+    if url.stack().is_in_session() {
+        return Box::pin(tunnel::connect(url, options, &Arc::default())).await;
+    }
+    carrier::open(url, options).await.map(Octets::from)
 }
 
 /// What `opening` comes to, where it does within the time that options and URL give it.

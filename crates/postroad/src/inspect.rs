@@ -1,13 +1,16 @@
 //! Octets of a capture to readable units, without a connection.
 //!
 //! [`Inspector`] cuts a recorded stream into units. [`InspectedSegment`] takes a segment of the Simple Messaging Protocol apart, and
-//! [`capture`] with [`find`] gets them out of pcap and pcapng files. [`InspectedMessage`] does it with a message of WRP.
+//! [`capture`] with [`find`] gets them out of pcap and pcapng files. [`InspectedMessage`] does it with a message of WRP,
+//! [`session`] with links of SMRP, out of captures by the TCP streams that [`tcp`] puts together.
 
 pub mod capture;
 mod ip;
 mod message;
 mod packet;
 mod segment;
+pub mod session;
+pub mod tcp;
 
 pub use message::{InspectedMessage, InspectedStreamPacket, NoMessage};
 pub use packet::{Datagram, Found, Unreadable, find};

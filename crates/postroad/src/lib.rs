@@ -9,6 +9,7 @@ mod connection;
 mod convention;
 mod error;
 pub mod escape;
+pub mod forward;
 pub mod inspect;
 mod listen;
 mod message;

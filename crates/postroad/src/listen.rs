@@ -1,10 +1,13 @@
 //! Listening.
 
+use crate::carrier::{self, Octets};
 use crate::connection::framed::Framed;
-use crate::connection::{linked, mailslot, sessioned};
+use crate::connection::sessioned::{self, tunnel};
+use crate::connection::{linked, mailslot};
+use crate::forward::Targets;
 use crate::options::{self, ListenOptions};
 use crate::url::Protocol;
-use crate::{Connection, Error, ErrorKind, Url, carrier};
+use crate::{Connection, Error, ErrorKind, Url};
 use postroad_transport::{CarrierListener, Pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,10 +71,15 @@ where
     U: TryInto<Url>,
     Error: From<U::Error>,
 {
-    Box::pin(open(url.try_into()?, options)).await
+    Box::pin(open(url.try_into()?, options, None)).await
 }
 
-async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
+/// Listens for sessions whose streams go to targets: no connections come of it.
+pub(crate) async fn listen_for(url: Url, options: ListenOptions, targets: Arc<Targets>) -> Result<Listener, Error> {
+    Box::pin(open(url, options, Some(targets))).await
+}
+
+async fn open(url: Url, options: ListenOptions, targets: Option<Arc<Targets>>) -> Result<Listener, Error> {
     options.check()?;
     if url.options().connect_timeout.is_some() {
         return Err(options::config("`connect_timeout=` is for clients", "leave it out"));
@@ -81,26 +89,40 @@ async fn open(url: Url, options: ListenOptions) -> Result<Listener, Error> {
         let kind = Kind::Mailslot { connection: Some((&slot).into()), end: slot.end() };
         return Ok(Listener { url, kind });
     }
-    if url.options().reconnect.is_some() && url.protocol() != Protocol::Smrp {
+    if url.options().reconnect.is_some() && !url.stack().has(Protocol::Smrp) {
         return Err(options::config("`reconnect=` is for clients", "leave it out"));
     }
     if url.stack().has(Protocol::Smp) {
         options::smp_config(&url)?;
     }
     // Settings are checked before anything is opened.
-    let sessions = match url.protocol() {
-        Protocol::Smrp => Some(sessioned::acceptor(&url, &options).await?),
-        _ => None,
+    let sessions = match url.stack().has(Protocol::Smrp) {
+        true => Some(sessioned::acceptor(&url, &options).await?),
+        false => None,
     };
     let (listener, url) = carrier::bind(&url, &options).await?;
     let (ready_sender, ready) = mpsc::channel(READY_COUNT_MAX);
     let failed_count = Arc::new(AtomicU64::new(0));
+    let places = || Arc::new(Semaphore::new(options.connections_max));
+    let (places, stream_places, options) = (places(), places(), Arc::new(options));
+    let inside = match targets {
+        Some(targets) => Some(Inside::Targets(targets)),
+        None if url.stack().is_in_session() => Some(Inside::Connections(Box::new(tunnel::Accepting {
+            url: url.clone(),
+            options: Arc::clone(&options),
+            places: stream_places,
+            ready: ready_sender.clone(),
+            failed_count: Arc::clone(&failed_count),
+        }))),
+        None => None,
+    };
     let acceptor = Acceptor {
         listener,
         url: url.clone(),
-        places: Arc::new(Semaphore::new(options.connections_max)),
-        options: Arc::new(options),
+        places,
+        options,
         sessions,
+        inside,
         ready: ready_sender,
         failed_count: Arc::clone(&failed_count),
     };
@@ -150,6 +172,15 @@ impl Listener {
     }
 }
 
+/// What becomes of the streams of sessions, where the session itself is no connection.
+#[derive(Clone)]
+enum Inside {
+    /// Connections of another protocol.
+    Connections(Box<tunnel::Accepting>),
+    /// Connections to targets.
+    Targets(Arc<Targets>),
+}
+
 /// The task behind a listener.
 struct Acceptor {
     listener: CarrierListener,
@@ -157,6 +188,7 @@ struct Acceptor {
     options: Arc<ListenOptions>,
     /// Of SMRP: what keeps the sessions of all connections.
     sessions: Option<smrp::Acceptor>,
+    inside: Option<Inside>,
     places: Arc<Semaphore>,
     ready: mpsc::Sender<Result<Connection, Error>>,
     failed_count: Arc<AtomicU64>,
@@ -189,12 +221,28 @@ impl Acceptor {
     fn handshake(&self, pending: Pending, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + 'static {
         let (url, ready, failed_count) = (self.url.clone(), self.ready.clone(), Arc::clone(&self.failed_count));
         let options = Arc::clone(&self.options);
-        let limits = options::limits(&url, self.options.limits);
-        let request_timeout = options::request_timeout(&url, self.options.request_timeout);
-        let sessions = self.sessions.clone();
+        let (sessions, inside) = (self.sessions.clone(), self.inside.clone());
         async move {
-            let connection: Result<Connection, Error> = match (pending.handshake().await, sessions) {
-                (Ok(carrier), Some(sessions)) => {
+            let connection: Result<Connection, Error> = match (pending.handshake().await, sessions, inside) {
+                (Ok(carrier), Some(sessions), Some(inside)) => {
+                    match sessioned::accept_session(&sessions, carrier, &url).await {
+                        Ok(Some((session, peer))) => {
+                            // It ends with its connections, not with the listener.
+                            match inside {
+                                Inside::Connections(accepting) => {
+                                    drop(tokio::spawn(accepting.run(session, peer, place)));
+                                }
+                                Inside::Targets(targets) => drop(tokio::spawn(async move {
+                                    targets.run(session, peer, place, ready.closed()).await;
+                                })),
+                            }
+                            return;
+                        }
+                        Ok(None) => return,
+                        Err(error) => Err(error),
+                    }
+                }
+                (Ok(carrier), Some(sessions), None) => {
                     match sessioned::accept(&sessions, carrier, url, &options, place).await {
                         Ok(sessioned::Accepting::Session(session)) => Ok((&session).into()),
                         // Whoever accepted it has it already.
@@ -202,13 +250,8 @@ impl Acceptor {
                         Err(error) => Err(error),
                     }
                 }
-                (Ok(carrier), _) if url.protocol() == Protocol::Wrp => {
-                    linked::accept(carrier, url, &options, place).await.map(|linked| (&linked).into())
-                }
-                (Ok(carrier), _) => {
-                    Framed::start(carrier, url, limits, request_timeout, Some(place)).map(|framed| (&framed).into())
-                }
-                (Err(error), _) => Err(Error::carrier("a peer did not get in", error)),
+                (Ok(carrier), None, _) => begin(carrier.into(), url, &options, place).await,
+                (Err(error), ..) => Err(Error::carrier("a peer did not get in", error)),
             };
             match connection {
                 Ok(connection) => {
@@ -221,4 +264,19 @@ impl Acceptor {
             }
         }
     }
+}
+
+/// A connection over what was accepted for it.
+pub(crate) async fn begin(
+    octets: Octets,
+    url: Url,
+    options: &ListenOptions,
+    place: OwnedSemaphorePermit,
+) -> Result<Connection, Error> {
+    if url.protocol() == Protocol::Wrp {
+        return linked::accept(octets, url, options, place).await.map(|linked| (&linked).into());
+    }
+    let limits = options::limits(&url, options.limits);
+    let request_timeout = options::request_timeout(&url, options.request_timeout);
+    Framed::start(octets, url, limits, request_timeout, Some(place)).map(|framed| (&framed).into())
 }

@@ -368,7 +368,10 @@ pub(crate) fn smp_config(url: &Url) -> Result<smp_framing::Config, Error> {
     if let Some(heartbeat) = options.heartbeat {
         builder = builder.with_heartbeat_interval(heartbeat.duration());
     }
-    if let Some(timeout) = options.peer_timeout {
+    if url.stack().is_in_session() {
+        // The session watches over its connection and gets another one: meanwhile silence means nothing.
+        builder = builder.with_peer_timeout(None);
+    } else if let Some(timeout) = options.peer_timeout {
         builder = builder.with_peer_timeout(timeout.duration());
     }
     builder.build().map_err(|error| {

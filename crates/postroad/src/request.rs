@@ -288,11 +288,12 @@ impl RequestWriter {
         let answer = match early {
             Some(answer) => answer,
             None => {
+                let stream = body.stream();
                 body.finish_with(trailer).await?;
                 tokio::select! {
                     biased;
                     answer = place.answer(&connection) => answer,
-                    flushed = connection.flush() => {
+                    flushed = connection.flush_of(stream) => {
                         flushed?;
                         let timeout = connection.request_timeout();
                         let answered = tokio::time::timeout(timeout, place.answer(&connection)).await;

@@ -9,6 +9,7 @@ mod credential;
 mod driver;
 mod error;
 mod ids;
+pub mod inspect;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 #[cfg(feature = "keys")]
@@ -34,7 +35,7 @@ pub use error::{ConfigError, DatagramError, Fault, OpenError, ReceiveError, Send
 pub use ids::{Direction, INDEX_MAX, Kind, Priority, Role, StreamId, URGENCY_MAX};
 pub use machine::{
     Adoption, Event, Grant, Input, Messages, Opened, Reason, Reattach, Request, SessionMachine, Stats, StreamStats,
-    Ticket, Transmit,
+    Ticket, Transmit, Unsent,
 };
 pub use settings::{Settings, SettingsError};
 pub use wire::{Code, Security};

@@ -338,7 +338,7 @@ fn show(rows: &[Row], original: &FileMark, talk: &Talk) -> Result<(), Failure> {
         return show_json(rows, original);
     }
     data_line(&format!(
-        "{:<12} {:>9} {:>11} {:>8} {:>12}  result",
+        "{:<14} {:>9} {:>11} {:>8} {:>12}  result",
         "stack", "messages", "bytes", "time", "throughput"
     ))?;
     for row in rows {
@@ -350,7 +350,7 @@ fn show(rows: &[Row], original: &FileMark, talk: &Talk) -> Result<(), Failure> {
         };
         let way = row.way.map_or_else(String::new, |way| format!(", {way}"));
         data_line(&format!(
-            "{:<12} {:>9} {:>11} {:>7.2}s {:>7.1} MiB/s  {result}{way}",
+            "{:<14} {:>9} {:>11} {:>7.2}s {:>7.1} MiB/s  {result}{way}",
             row.stack,
             row.messages,
             human_octets(row.octets),

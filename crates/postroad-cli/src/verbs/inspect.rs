@@ -2,6 +2,7 @@
 
 mod message;
 mod segments;
+mod session;
 
 use crate::args::Inspect;
 use crate::failure::Failure;
@@ -19,10 +20,15 @@ const SCHEMA: &str = "postroad-inspect/1";
 const MESSAGE_LEN_MAX: u64 = 16 << 20;
 
 pub(crate) fn run(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
+    if verb.protocol != "smrp" && !verb.ports.is_empty() {
+        return Err(Failure::usage("--port does not fit here", "only sessions are looked for in TCP streams")
+            .with_fix("leave it out, or add --protocol smrp"));
+    }
     match verb.protocol.as_str() {
         "smp121" => run_segments(verb, talk),
         "wrp" => run_message(verb, talk),
-        // The argument parser lets no fourth one through.
+        "smrp" => run_session(verb, talk),
+        // The argument parser lets no fifth one through.
         _ => run_units(verb, talk),
     }
 }
@@ -73,6 +79,21 @@ fn run_segments(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
         _ => InspectedSegment::bare(&octets),
     };
     segments::show_bare(&segment, talk)
+}
+
+fn run_session(verb: &Inspect, talk: &Talk) -> Result<(), Failure> {
+    if verb.source.is_some() {
+        return Err(Failure::usage("--source and --destination do not fit here", "sessions have no checksum")
+            .with_fix("leave them out; --port N chooses among the streams of a capture"));
+    }
+    if let Some(text) = &verb.hex {
+        if !verb.ports.is_empty() {
+            return Err(Failure::usage("--port does not fit here", "octets in hex have no ports"));
+        }
+        return session::show_octets(&octets_of(text)?[..], "--hex", talk);
+    }
+    let (source, shown) = source_of(verb)?;
+    session::show_source(source, &shown, &verb.ports, talk)
 }
 
 /// One message: a capture of several has no boundaries between them.

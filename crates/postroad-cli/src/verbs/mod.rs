@@ -5,6 +5,7 @@ pub(crate) mod cert;
 pub(crate) mod completions;
 pub(crate) mod copy;
 pub(crate) mod demo;
+pub(crate) mod forward;
 pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod request;
@@ -30,4 +31,17 @@ pub(crate) async fn connect(url: &str, options: ConnectOptions, talk: &Talk) -> 
         }
         failure
     })
+}
+
+/// Ctrl-C, or what a service manager sends.
+pub(crate) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }

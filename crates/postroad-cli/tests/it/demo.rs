@@ -16,7 +16,9 @@ fn the_demo_works_on_every_stack_and_its_json_says_so() {
     let wanted = "smp+tcp smp+tls smp+ws smp+wss smp+unix smp+mem smp121 smp121+udp smp121+mem \
                   wrp+ws wrp+wss wrp+tcp wrp+tls wrp+unix wrp+mem \
                   wrp+smp+tcp wrp+smp+tls wrp+smp+ws wrp+smp+wss wrp+smp+unix wrp+smp+mem \
-                  smrp+tcp smrp+tls smrp+ws smrp+wss smrp+unix smrp+mem";
+                  smrp+tcp smrp+tls smrp+ws smrp+wss smrp+unix smrp+mem \
+                  smp+smrp+tcp smp+smrp+tls smp+smrp+ws smp+smrp+wss smp+smrp+unix smp+smrp+mem \
+                  wrp+smrp+tcp wrp+smrp+tls wrp+smrp+ws wrp+smrp+wss wrp+smrp+unix wrp+smrp+mem";
     assert_eq!(names, wanted.split_whitespace().collect::<Vec<_>>());
     for stack in stacks {
         if stack["stack"] == "smp121" && stack["result"] == "skipped" {

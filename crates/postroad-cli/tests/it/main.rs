@@ -10,6 +10,7 @@
 
 mod copying;
 mod demo;
+mod forwards;
 mod guide;
 mod inspecting;
 mod links;

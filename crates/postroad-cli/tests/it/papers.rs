@@ -3,8 +3,8 @@
 use crate::support::{bad, good, json};
 use std::os::unix::fs::PermissionsExt;
 
-const VERBS: [&str; 10] =
-    ["demo", "serve", "send", "request", "copy", "inspect", "bench", "cert", "completions", "man"];
+const VERBS: [&str; 11] =
+    ["demo", "serve", "forward", "send", "request", "copy", "inspect", "bench", "cert", "completions", "man"];
 
 #[test]
 fn every_verb_explains_itself_with_an_example() {

@@ -1,4 +1,4 @@
-//! Bodies of one end that are open: a connection that is closed waits for them.
+//! Bodies of one end that are open: a connection that is closed waits for them. So it does for sessions that end behind it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,14 +6,14 @@ use tokio::sync::Notify;
 
 /// How many there are.
 #[derive(Debug, Default)]
-pub(super) struct Bodies {
+pub(crate) struct Bodies {
     count: AtomicUsize,
     none: Notify,
 }
 
 /// One of them.
 #[derive(Debug)]
-pub(super) struct OpenBody(Arc<Bodies>);
+pub(crate) struct OpenBody(Arc<Bodies>);
 
 impl Drop for OpenBody {
     fn drop(&mut self) {
@@ -25,12 +25,12 @@ impl Drop for OpenBody {
 
 impl Bodies {
     /// Counts one more until it is dropped.
-    pub(super) fn open(self: &Arc<Self>) -> OpenBody {
+    pub(crate) fn open(self: &Arc<Self>) -> OpenBody {
         self.count.fetch_add(1, Ordering::AcqRel);
         OpenBody(Arc::clone(self))
     }
 
-    pub(super) async fn wait_for_none(&self) {
+    pub(crate) async fn wait_for_none(&self) {
         loop {
             let mut none = core::pin::pin!(self.none.notified());
             none.as_mut().enable();

@@ -1,6 +1,6 @@
 //! One end of a connection: send, request, receive, close. Which protocol is below is decided here and nowhere else.
 
-mod bodies;
+pub(crate) mod bodies;
 pub(crate) mod framed;
 pub(crate) mod linked;
 pub(crate) mod mailslot;
@@ -280,7 +280,7 @@ impl Connection {
         }
     }
 
-    /// Waits until the carrier has taken everything that was sent before.
+    /// Waits until the carrier has taken everything that was sent before, of open bodies what was written so far.
     ///
     /// # Errors
     /// `Closed` and `Lost`.
@@ -291,6 +291,14 @@ impl Connection {
             Kind::Mailslot(_) => Ok(()),
             Kind::Linked(linked) => linked.flush().await,
             Kind::Sessioned(sessioned) => sessioned.flush().await,
+        }
+    }
+
+    /// [`flush`](Self::flush), of one stream alone where it has a way of its own: bodies that nobody reads hold it up no more.
+    pub(crate) async fn flush_of(&self, stream: Option<smrp::StreamId>) -> Result<(), Error> {
+        match (&self.kind, stream) {
+            (Kind::Sessioned(sessioned), Some(stream)) => sessioned.flush_of(stream).await,
+            _ => self.flush().await,
         }
     }
 

@@ -89,6 +89,15 @@ impl Datagram<'_> {
 /// loopback.
 #[must_use]
 pub fn find<'a>(packet: &CapturedPacket<'a>) -> Found<'a> {
+    match ip_of(packet) {
+        Ok(Some(ip)) => found(&ip),
+        Ok(None) => Found::Other,
+        Err(why) => Found::Unreadable(why),
+    }
+}
+
+/// The IP packet on the link; `None` for something else.
+pub(super) fn ip_of<'a>(packet: &CapturedPacket<'a>) -> Result<Option<IpPacket<'a>>, Unreadable> {
     let octets = packet.octets;
     let link = match packet.link_type {
         1 => ethernet(octets),
@@ -97,14 +106,13 @@ pub fn find<'a>(packet: &CapturedPacket<'a>) -> Found<'a> {
         0 | 108 => octets.get(4..).map(Link::Ip),
         113 => cooked(octets, 14, 16),
         276 => cooked(octets, 0, 20),
-        other => return Found::Unreadable(Unreadable::LinkType(other)),
+        other => return Err(Unreadable::LinkType(other)),
     };
-    let ip = match link {
-        Some(Link::Ip(octets)) => IpPacket::read(octets),
-        Some(Link::Other) => return Found::Other,
-        None => None,
-    };
-    ip.map_or(Found::Unreadable(Unreadable::Header), |ip| found(&ip))
+    match link {
+        Some(Link::Ip(octets)) => IpPacket::read(octets).map(Some).ok_or(Unreadable::Header),
+        Some(Link::Other) => Ok(None),
+        None => Err(Unreadable::Header),
+    }
 }
 
 /// What a link carries.

@@ -85,6 +85,11 @@ pub enum Address {
     },
 }
 
+/// A path as it stands in a URL.
+pub(crate) fn encode_path(f: &mut fmt::Formatter<'_>, path: &Path) -> fmt::Result {
+    percent::encode(f, percent::path_octets(path), percent::Keep::Path)
+}
+
 /// Who has mailslots.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
@@ -239,7 +244,7 @@ impl fmt::Display for Url {
                     f.write_str(path)?;
                 }
             }
-            Address::Path(path) => percent::encode(f, percent::path_octets(path), percent::Keep::Path)?,
+            Address::Path(path) => encode_path(f, path)?,
             Address::Name(name) => percent::encode(f, name.as_bytes(), percent::Keep::Name)?,
             Address::Mailslot { node, name } => {
                 match node {

@@ -70,7 +70,8 @@ pub struct UrlOptions {
     pub message_len_max: Option<usize>,
     /// `heartbeat=10s` or `heartbeat=off`.
     pub heartbeat: Option<Interval>,
-    /// `peer_timeout=60s` or `peer_timeout=off`: silence after which the peer is given up.
+    /// `peer_timeout=60s` or `peer_timeout=off`: silence after which the peer is given up; of what goes through a session of
+    /// SMRP, after which the session looks for another connection.
     pub peer_timeout: Option<Interval>,
     /// `connect_timeout=5s`: for look-up, connection and handshakes together.
     pub connect_timeout: Option<Interval>,

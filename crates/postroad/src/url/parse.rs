@@ -297,7 +297,7 @@ fn no_path(source: Source<'_>, pieces: &Pieces<'_>) -> Result<(), UrlError> {
 fn network_address(source: Source<'_>, stack: Stack, pieces: &Pieces<'_>) -> Result<Address, UrlError> {
     let (host, port) = host_and_port(source, stack, pieces)?;
     let port = port_or_default(source, stack, pieces, &host, port)?;
-    let path = if stack.transport().is_ws() || stack.protocol() == Protocol::Smrp {
+    let path = if stack.transport().is_ws() || stack.has(Protocol::Smrp) {
         ws_path(source, stack, pieces.path)?
     } else {
         no_path(source, pieces)?;
@@ -319,6 +319,9 @@ fn host_and_port<'a>(
     }
     if authority.contains('@') {
         let remedy = match stack.protocol() {
+            _ if stack.is_in_session() => {
+                "leave it out: an initiator says who it is with `token=FILE`, or with a certificate"
+            }
             Protocol::Smp => "leave it out: peers are told apart by their certificates",
             Protocol::Smp121 => "leave it out: the protocol knows hosts and no users",
             Protocol::Smrp => "leave it out: an initiator says who it is with `token=FILE`, or with a certificate",

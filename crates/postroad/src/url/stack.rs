@@ -85,7 +85,8 @@ impl Transport {
     }
 }
 
-/// A protocol, one under it where there are two, and the carrier. Shown as in a URL: `smp+tcp`, `wrp+smp+tcp`, `smp121`.
+/// A protocol, one under it where there are two, and the carrier. Shown as in a URL: `smp+tcp`, `wrp+smp+tcp`, `smp+smrp+tls`,
+/// `smp121`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stack {
     protocol: Protocol,
@@ -95,7 +96,7 @@ pub struct Stack {
 
 impl Stack {
     /// All that exist.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 39] = [
         Self::new(Protocol::Smp, Transport::Tcp),
         Self::new(Protocol::Smp, Transport::Tls),
         Self::new(Protocol::Smp, Transport::Ws),
@@ -111,26 +112,38 @@ impl Stack {
         Self::new(Protocol::Wrp, Transport::Tls),
         Self::new(Protocol::Wrp, Transport::Unix),
         Self::new(Protocol::Wrp, Transport::Mem),
-        Self::wrp_over_smp(Transport::Tcp),
-        Self::wrp_over_smp(Transport::Tls),
-        Self::wrp_over_smp(Transport::Ws),
-        Self::wrp_over_smp(Transport::Wss),
-        Self::wrp_over_smp(Transport::Unix),
-        Self::wrp_over_smp(Transport::Mem),
+        Self::over(Protocol::Wrp, Protocol::Smp, Transport::Tcp),
+        Self::over(Protocol::Wrp, Protocol::Smp, Transport::Tls),
+        Self::over(Protocol::Wrp, Protocol::Smp, Transport::Ws),
+        Self::over(Protocol::Wrp, Protocol::Smp, Transport::Wss),
+        Self::over(Protocol::Wrp, Protocol::Smp, Transport::Unix),
+        Self::over(Protocol::Wrp, Protocol::Smp, Transport::Mem),
         Self::new(Protocol::Smrp, Transport::Tcp),
         Self::new(Protocol::Smrp, Transport::Tls),
         Self::new(Protocol::Smrp, Transport::Ws),
         Self::new(Protocol::Smrp, Transport::Wss),
         Self::new(Protocol::Smrp, Transport::Unix),
         Self::new(Protocol::Smrp, Transport::Mem),
+        Self::over(Protocol::Smp, Protocol::Smrp, Transport::Tcp),
+        Self::over(Protocol::Smp, Protocol::Smrp, Transport::Tls),
+        Self::over(Protocol::Smp, Protocol::Smrp, Transport::Ws),
+        Self::over(Protocol::Smp, Protocol::Smrp, Transport::Wss),
+        Self::over(Protocol::Smp, Protocol::Smrp, Transport::Unix),
+        Self::over(Protocol::Smp, Protocol::Smrp, Transport::Mem),
+        Self::over(Protocol::Wrp, Protocol::Smrp, Transport::Tcp),
+        Self::over(Protocol::Wrp, Protocol::Smrp, Transport::Tls),
+        Self::over(Protocol::Wrp, Protocol::Smrp, Transport::Ws),
+        Self::over(Protocol::Wrp, Protocol::Smrp, Transport::Wss),
+        Self::over(Protocol::Wrp, Protocol::Smrp, Transport::Unix),
+        Self::over(Protocol::Wrp, Protocol::Smrp, Transport::Mem),
     ];
 
     const fn new(protocol: Protocol, transport: Transport) -> Self {
         Self { protocol, under: None, transport }
     }
 
-    const fn wrp_over_smp(transport: Transport) -> Self {
-        Self { protocol: Protocol::Wrp, under: Some(Protocol::Smp), transport }
+    const fn over(protocol: Protocol, under: Protocol, transport: Transport) -> Self {
+        Self { protocol, under: Some(under), transport }
     }
 
     /// The outermost protocol.
@@ -151,6 +164,17 @@ impl Stack {
         self.protocol == protocol || self.under == Some(protocol)
     }
 
+    /// The same protocols over another carrier, where that exists.
+    pub(crate) fn with_transport(self, transport: Transport) -> Option<Self> {
+        let wanted = Self { transport, ..self };
+        Self::ALL.into_iter().find(|stack| *stack == wanted)
+    }
+
+    /// True where the outermost protocol goes through a stream of a session.
+    pub(crate) const fn is_in_session(self) -> bool {
+        matches!(self.under, Some(Protocol::Smrp))
+    }
+
     /// True for WRP as devices speak it: a message is one of the WebSocket.
     pub(crate) fn is_device_link(self) -> bool {
         self.protocol == Protocol::Wrp && self.under.is_none() && self.transport.is_ws()
@@ -166,6 +190,7 @@ impl Stack {
     #[must_use]
     pub const fn example(self) -> &'static str {
         match (self.protocol, self.transport) {
+            _ if self.is_in_session() => self.example_in_session(),
             (Protocol::Smp121, Transport::Udp) => "smp121+udp://localhost/printer",
             (Protocol::Smp121, Transport::Mem) => "smp121+mem://inbox/printer",
             (Protocol::Smp121, _) => "smp121://10.0.0.2/printer",
@@ -195,6 +220,23 @@ impl Stack {
                 (Some(_), Transport::Mem) => "wrp+smp+mem://inbox",
                 (Some(_), _) => "wrp+smp+tcp://localhost:7001",
             },
+        }
+    }
+
+    const fn example_in_session(self) -> &'static str {
+        match (self.protocol, self.transport) {
+            (Protocol::Wrp, Transport::Tls) => "wrp+smrp+tls://localhost:7443/devices",
+            (Protocol::Wrp, Transport::Ws) => "wrp+smrp+ws://localhost:7002",
+            (Protocol::Wrp, Transport::Wss) => "wrp+smrp+wss://localhost:7443",
+            (Protocol::Wrp, Transport::Unix) => "wrp+smrp+unix:///run/app.sock",
+            (Protocol::Wrp, Transport::Mem) => "wrp+smrp+mem://inbox",
+            (Protocol::Wrp, _) => "wrp+smrp+tcp://localhost:7002/devices",
+            (_, Transport::Tls) => "smp+smrp+tls://localhost:7443/inbox",
+            (_, Transport::Ws) => "smp+smrp+ws://localhost:7002",
+            (_, Transport::Wss) => "smp+smrp+wss://localhost:7443",
+            (_, Transport::Unix) => "smp+smrp+unix:///run/app.sock",
+            (_, Transport::Mem) => "smp+smrp+mem://inbox",
+            (_, _) => "smp+smrp+tcp://localhost:7002/inbox",
         }
     }
 

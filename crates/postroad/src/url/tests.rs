@@ -32,6 +32,8 @@ fn every_stack_that_exists_is_taken() {
         "wrp+unix:///run/x.sock",
         "wrp+smp+tls://localhost:7001?mode=lenient&max_message_size=1000",
         "wrp+smp+mem://inbox?dest=self:",
+        "smp+smrp+tcp://h:1/in/box?mode=lenient&heartbeat=1s&reconnect=off&plaintext=on",
+        "wrp+smrp+wss://h/x?device=mac:112233445566&token=t&ca=c",
     ] {
         assert_eq!(parsed(text).to_string(), text);
     }
@@ -114,7 +116,10 @@ fn errors_name_the_fault_the_place_and_the_remedy() {
         ("wrp+tcp://h:1?token=x", 14, "does not go", "it goes with wrp+ws://, wrp+wss://"),
         ("wrp+tcp://h:1?heartbeat=1s", 14, "does not go", "wrp+ws://"),
         ("wrp+tcp://h:1?mode=strict", 14, "does not go", "wrp+smp+tcp://"),
-        ("smp+smrp+tls://h:1", 0, "is no stack", "it goes by one of these: smp+tcp://"),
+        ("smp+smrp+udp://h:1", 0, "is no stack", "smp+smrp+tcp://"),
+        ("smp+smrp://h:1", 0, "is no stack", "smp+smrp+tcp://"),
+        ("smp+smrp+tcp://me@h:1", 15, "user name", "`token=FILE`"),
+        ("smp+smrp+mem://x/y", 16, "path", "leave the path out"),
         ("smp+udp://h:1", 0, "`smp+udp` is no stack", "it goes by one of these: smp+tcp://"),
         ("smp+tcp+tls://h:1", 0, "is no stack", "it goes by one of these"),
         ("smp121+tcp://h/x", 0, "is no stack", "one of these: smp121://, smp121+udp://, smp121+mem://"),
@@ -332,7 +337,7 @@ proptest! {
     #[test]
     fn any_text_is_taken_or_refused_and_never_panics(text in "\\PC{0,40}", tail in "[a-z+:/?=&%\\[\\]@0-9.]{0,40}") {
         let _ = text.parse::<Url>();
-        for stack in ["smp+ws", "smp121", "smp121+udp", "smp121+mem", "wrp+ws", "wrp+smp+wss"] {
+        for stack in ["smp+ws", "smp121", "smp121+udp", "smp121+mem", "wrp+ws", "wrp+smp+wss", "smp+smrp+tls"] {
             let with_scheme = format!("{stack}://{tail}");
             match with_scheme.parse::<Url>() {
                 Ok(url) => prop_assert_eq!(url.to_string().parse::<Url>(), Ok(url)),

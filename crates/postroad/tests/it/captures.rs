@@ -4,6 +4,7 @@ mod broken;
 mod build;
 mod foreign;
 mod links;
+mod sessions;
 
 use build::*;
 use postroad::inspect::capture::{CaptureError, CaptureReader};

@@ -1,13 +1,13 @@
 //! Sessions of SMRP: what they have beyond connections.
 
-use crate::support::{pair, pattern, session_stacks, spawn_echo, within};
+use crate::support::{Relay, pair, pattern, session_stacks, spawn_echo, within};
 use postroad::{
     ConnectOptions, ErrorKind, Incoming, ListenOptions, Message, connect, connect_with, listen, listen_with,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn headers_and_any_number_of_parts_arrive() {
@@ -24,34 +24,12 @@ async fn headers_and_any_number_of_parts_arrive() {
     }
 }
 
-/// A relay to `to` that can be cut; counts its connections.
-async fn relay(to: u16) -> (u16, Arc<tokio::sync::Notify>, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (cut, count) = (Arc::new(tokio::sync::Notify::new()), Arc::new(AtomicUsize::new(0)));
-    let (cuts, counted) = (cut.clone(), count.clone());
-    tokio::spawn(async move {
-        loop {
-            let (mut near, _) = listener.accept().await.unwrap();
-            counted.fetch_add(1, Ordering::Relaxed);
-            let cut = cuts.clone();
-            tokio::spawn(async move {
-                let mut far = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
-                tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                    () = cut.notified() => {}
-                }
-            });
-        }
-    });
-    (port, cut, count)
-}
-
 #[tokio::test]
 async fn a_session_outlives_its_connections_and_no_request_runs_twice() {
     let mut listener = listen("smrp+tcp://127.0.0.1:0").await.unwrap();
-    let (port, cut, count) = relay(listener.url().port().unwrap()).await;
-    let (client, server) = tokio::join!(connect(format!("smrp+tcp://127.0.0.1:{port}/svc")), listener.accept());
+    let relay = Relay::to(listener.url().port().unwrap()).await;
+    let url = format!("smrp+tcp://127.0.0.1:{}/svc", relay.port);
+    let (client, server) = tokio::join!(connect(url), listener.accept());
     let (client, server) = (client.unwrap(), server.unwrap());
     let served = Arc::new(AtomicUsize::new(0));
     let counted = served.clone();
@@ -66,13 +44,13 @@ async fn a_session_outlives_its_connections_and_no_request_runs_twice() {
     });
     for number in 0..200_u32 {
         if number % 20 == 10 {
-            cut.notify_waiters();
+            relay.cut();
         }
         let asked = format!("request {number}");
         assert_eq!(within(10, client.request(asked.clone())).await.unwrap().text(0), Some(&asked[..]));
     }
     assert_eq!(served.load(Ordering::Relaxed), 200);
-    assert!(count.load(Ordering::Relaxed) >= 10, "{count:?}");
+    assert!(relay.connection_count() >= 10, "{relay:?}");
     client.close().await.unwrap();
     within(10, serving).await.unwrap();
 }
@@ -80,11 +58,11 @@ async fn a_session_outlives_its_connections_and_no_request_runs_twice() {
 #[tokio::test]
 async fn without_reconnection_the_end_of_the_connection_is_the_end() {
     let mut listener = listen("smrp+tcp://127.0.0.1:0").await.unwrap();
-    let (port, cut, _) = relay(listener.url().port().unwrap()).await;
-    let (client, server) =
-        tokio::join!(connect(format!("smrp+tcp://127.0.0.1:{port}?reconnect=off")), listener.accept());
+    let relay = Relay::to(listener.url().port().unwrap()).await;
+    let url = format!("smrp+tcp://127.0.0.1:{}?reconnect=off", relay.port);
+    let (client, server) = tokio::join!(connect(url), listener.accept());
     let (client, _server) = (client.unwrap(), server.unwrap());
-    cut.notify_waiters();
+    relay.cut();
     within(10, client.closed()).await;
     let error = client.request("x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
@@ -199,4 +177,34 @@ async fn a_session_writes_a_trace_where_the_url_or_an_option_says_so() {
     let refused = listen(format!("smrp+tcp://127.0.0.1:0?qlog={}", file.to_str().unwrap())).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Config);
     assert!(refused.to_string().contains("qlog="), "{refused}");
+}
+
+#[tokio::test]
+async fn a_flush_waits_for_what_open_bodies_were_given() {
+    let pair = pair("smrp+tcp").await;
+    let mut body = pair.client.open_body("head").await.unwrap();
+    body.write("short").await.unwrap();
+    within(10, pair.client.flush()).await.unwrap();
+    body.write(vec![7; 64 << 20]).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(300), pair.client.flush()).await;
+    assert!(early.is_err(), "nobody has read 64 MiB");
+    // A request with content of its own waits for that alone.
+    let mut request = pair.client.open_request("question").await.unwrap();
+    request.write("what").await.unwrap();
+    let asking = tokio::spawn(request.finish(""));
+    let mut read = 0;
+    let Some(Incoming::Body(mut came)) = within(5, pair.server.receive()).await.unwrap() else { panic!("a body") };
+    let Some(Incoming::RequestBody(request, _)) = within(5, pair.server.receive()).await.unwrap() else {
+        panic!("asked")
+    };
+    request.reply("that").await.unwrap();
+    assert_eq!(within(5, asking).await.unwrap().unwrap().text(0), Some("that"));
+    let client = pair.client.clone();
+    let flushing = tokio::spawn(async move { client.flush().await });
+    while read < (64 << 20) + 5 {
+        read += within(10, came.next()).await.unwrap().unwrap().len();
+    }
+    within(10, flushing).await.unwrap().unwrap();
+    body.finish().await.unwrap();
+    assert!(within(5, came.next()).await.unwrap().is_none());
 }

@@ -3,8 +3,11 @@
 use postroad::dev_certs::DevCa;
 use postroad::url::Stack;
 use postroad::{ConnectOptions, Connection, Limits, ListenOptions, Listener, Url, connect_with, listen_with};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What a test needs to keep alive, and both ends.
 pub(crate) struct Pair {
@@ -25,7 +28,20 @@ pub(crate) fn stacks() -> Vec<&'static str> {
 
 /// Those whose units have codes and limits of their own.
 pub(crate) fn smp_stacks() -> Vec<&'static str> {
-    vec!["smp+tcp", "smp+tls", "smp+ws", "smp+wss", "smp+unix", "smp+mem"]
+    vec![
+        "smp+tcp",
+        "smp+tls",
+        "smp+ws",
+        "smp+wss",
+        "smp+unix",
+        "smp+mem",
+        "smp+smrp+tcp",
+        "smp+smrp+tls",
+        "smp+smrp+ws",
+        "smp+smrp+wss",
+        "smp+smrp+unix",
+        "smp+smrp+mem",
+    ]
 }
 
 /// Those whose connections are sessions.
@@ -37,7 +53,7 @@ pub(crate) fn session_stacks() -> Vec<&'static str> {
 pub(crate) fn wrp_stacks() -> Vec<String> {
     let all: Vec<String> =
         Stack::ALL.iter().map(ToString::to_string).filter(|stack| stack.starts_with("wrp+")).collect();
-    assert_eq!(all.len(), 12);
+    assert_eq!(all.len(), 18);
     all
 }
 
@@ -123,4 +139,60 @@ pub(crate) fn pattern(len: usize, seed: u8) -> postroad::Bytes {
 
 pub(crate) async fn within<F: Future>(seconds: u64, future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(seconds), future).await.expect("it took too long")
+}
+
+/// A relay to a port of this host whose connections can be cut.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) port: u16,
+    cut: Arc<Notify>,
+    counts: Arc<RelayCounts>,
+}
+
+#[derive(Debug, Default)]
+struct RelayCounts {
+    accepted: AtomicUsize,
+    open: AtomicUsize,
+}
+
+impl Relay {
+    pub(crate) async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let relay = Self { port: listener.local_addr().unwrap().port(), cut: Arc::default(), counts: Arc::default() };
+        let (cut, counts) = (relay.cut.clone(), relay.counts.clone());
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                counts.accepted.fetch_add(1, Ordering::SeqCst);
+                counts.open.fetch_add(1, Ordering::SeqCst);
+                let (cut, counts) = (cut.clone(), counts.clone());
+                tokio::spawn(async move {
+                    if let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await {
+                        tokio::select! {
+                            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                            () = cut.notified() => {}
+                        }
+                    }
+                    counts.open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        relay
+    }
+
+    /// Cuts all connections that are open now.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_waiters();
+    }
+
+    /// How many there were.
+    pub(crate) fn connection_count(&self) -> usize {
+        self.counts.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Waits until none is open.
+    pub(crate) async fn all_closed(&self) {
+        while self.counts.open.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }

@@ -11,7 +11,9 @@ use super::task::{Task, relink};
 use super::waiting::{Line, Waiter};
 use crate::config::Config;
 use crate::error::{ConfigError, DatagramError, OpenError, SessionError};
-use crate::{Code, Credential, Direction, Kind, Opened, Request, Role, SessionMachine, Settings, Stats, StreamId};
+use crate::{
+    Code, Credential, Direction, Kind, Opened, Request, Role, SessionMachine, Settings, Stats, StreamId, Unsent,
+};
 use bytes::Bytes;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -223,7 +225,10 @@ impl Session {
         let machine =
             SessionMachine::new(Role::Acceptor, config, [0; 32], Instant::EPOCH).expect("the default configuration");
         let shared = Shared::new(machine, read_clock());
-        shared.lock().end = Some(SessionError::Config(error));
+        let mut state = shared.lock();
+        state.end = Some(SessionError::Config(error));
+        state.is_gone = true;
+        drop(state);
         Self::of(shared)
     }
 
@@ -259,6 +264,21 @@ impl Session {
             Poll::Pending
         })
         .await
+    }
+
+    /// Waits for the end of the session, and until the peer was told of it as far as it can be: 2 s more at most. For a program
+    /// that ends then. Cancel-safe.
+    pub async fn gone(&self) {
+        let mut waiter = Waiter::of(&self.shared, Line::State);
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if state.is_gone {
+                return Poll::Ready(());
+            }
+            waiter.wait(&mut state, cx);
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Waits until the peer says that it is going away. Cancel-safe.
@@ -398,6 +418,41 @@ impl Session {
     pub async fn accept_request(&self) -> Result<IncomingRequest, SessionError> {
         let opened = self.next_in(Line::Requests, |state| &mut state.requests).await?;
         Ok(IncomingRequest::of(&self.shared, opened))
+    }
+
+    /// Waits until what was handed in so far, on any stream, has gone to the carrier; not for what comes later. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`SessionError`] where the session ends first.
+    pub async fn flushed(&self) -> Result<(), SessionError> {
+        let unsent = self.shared.lock().machine.unsent();
+        self.sent(unsent).await
+    }
+
+    /// [`flushed`](Self::flushed) of one stream.
+    ///
+    /// # Errors
+    /// As it.
+    pub async fn flushed_of(&self, id: StreamId) -> Result<(), SessionError> {
+        let unsent = self.shared.lock().machine.unsent_of(id);
+        self.sent(unsent).await
+    }
+
+    async fn sent(&self, mut unsent: Unsent) -> Result<(), SessionError> {
+        let mut waiter = Waiter::of(&self.shared, Line::Flush);
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            // A session that has ended knows no streams any more, so this comes first.
+            if let Some(end) = &state.end {
+                return Poll::Ready(if unsent.is_empty() { Ok(()) } else { Err(end.clone()) });
+            }
+            if state.machine.has_sent(&mut unsent) {
+                return Poll::Ready(Ok(()));
+            }
+            waiter.wait(&mut state, cx);
+            Poll::Pending
+        })
+        .await
     }
 
     /// Sends a datagram: once, in no order, and not at all where it waits longer than `ttl`.

@@ -65,9 +65,13 @@ pub(super) struct State {
     openers: [Wakers; 2],
     datagram_wakers: Wakers,
     state_wakers: Wakers,
+    /// Of those who wait until what was handed in has gone to the carrier.
+    flush_wakers: Wakers,
     task: Option<Waker>,
     pub(super) is_established: bool,
     pub(super) end: Option<SessionError>,
+    /// The task has ended, and with it the farewell.
+    pub(super) is_gone: bool,
     pub(super) replacement: Option<Replacement>,
     /// What the task has to do itself.
     pub(super) for_task: VecDeque<ForTask>,
@@ -117,9 +121,11 @@ impl Shared {
             openers: [Wakers::default(), Wakers::default()],
             datagram_wakers: Wakers::default(),
             state_wakers: Wakers::default(),
+            flush_wakers: Wakers::default(),
             task: None,
             is_established: false,
             end: None,
+            is_gone: false,
             replacement: None,
             for_task: VecDeque::new(),
             going_away: false,
@@ -179,10 +185,22 @@ impl State {
             Line::Open(Direction::Bidi) => bidi,
             Line::Open(Direction::Uni) => uni,
             Line::Datagrams => &mut self.datagram_wakers,
+            Line::Flush => &mut self.flush_wakers,
             Line::Streams => &mut self.streams.wakers,
             Line::Channels => &mut self.channels.wakers,
             Line::Requests => &mut self.requests.wakers,
         }
+    }
+
+    /// The task has done what it had to do.
+    pub(super) fn gone(&mut self) {
+        self.is_gone = true;
+        self.state_wakers.wake_all();
+    }
+
+    /// Something has gone to the carrier.
+    pub(super) fn wake_flushing(&mut self) {
+        self.flush_wakers.wake_all();
     }
 
     /// The next stream of the peer of one sort; `None` where there is none yet.
@@ -260,6 +278,10 @@ impl State {
                 let heads = self.heads.entry(stream).or_default();
                 let slot = if is_trailer { &mut heads.trailer } else { &mut heads.head };
                 *slot = Some(metadata);
+                // Whoever waits for the metadata waits as a reader.
+                if let Some(reader) = self.waiting.get_mut(&stream).and_then(|halves| halves.reader.take()) {
+                    reader.wake();
+                }
             }
             Event::MayOpen(direction) => self.wakers(Line::Open(direction)).wake_all(),
             Event::Datagrams => self.datagram_wakers.wake_all(),
@@ -302,7 +324,8 @@ impl State {
         }
         let queues = [&mut self.streams, &mut self.channels, &mut self.requests];
         let lists = queues.into_iter().map(|queue| &mut queue.wakers);
-        let others = self.openers.iter_mut().chain([&mut self.datagram_wakers, &mut self.state_wakers]);
+        let others =
+            self.openers.iter_mut().chain([&mut self.datagram_wakers, &mut self.state_wakers, &mut self.flush_wakers]);
         lists.chain(others).for_each(Wakers::wake_all);
     }
 }

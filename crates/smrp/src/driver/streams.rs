@@ -283,6 +283,23 @@ impl RecvStream {
         poll_fn(|cx| poll_receive(&self.shared, self.id, cx, |machine, _| machine.peek(self.id))).await
     }
 
+    /// Waits for the metadata ahead of the peer's data; `None` where data or the end came without. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ReceiveError`].
+    pub async fn head(&mut self) -> Result<Option<Parameters>, ReceiveError> {
+        poll_fn(|cx| {
+            // In this order: whoever waits already is woken when the metadata comes.
+            let peeked = poll_receive(&self.shared, self.id, cx, |machine, _| machine.peek(self.id));
+            match (self.metadata(), peeked) {
+                (Some(head), _) => Poll::Ready(Ok(Some(head))),
+                (None, Poll::Ready(peeked)) => Poll::Ready(peeked.map(|_| None)),
+                (None, Poll::Pending) => Poll::Pending,
+            }
+        })
+        .await
+    }
+
     /// Wants no more.
     pub fn stop(&mut self, code: Code) {
         let mut state = self.shared.lock();

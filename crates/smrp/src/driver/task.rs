@@ -83,8 +83,14 @@ impl Task {
         }
     }
 
-    /// Runs the session to its end. `None` once another session took the carrier over.
-    pub(super) async fn run(mut self) {
+    /// Runs the session to its end, or until another session took the carrier over.
+    pub(super) async fn run(self) {
+        let shared = self.shared.clone();
+        self.run_links().await;
+        shared.lock().gone();
+    }
+
+    async fn run_links(mut self) {
         loop {
             let stop = poll_fn(|cx| self.poll_link(cx)).await;
             match stop {
@@ -111,7 +117,12 @@ impl Task {
             }
         }
         if let Some(mut io) = self.io.take() {
-            drop(tokio::time::timeout(FAREWELL_TIMEOUT, io.shutdown()).await);
+            let farewell = async {
+                drop(io.shutdown().await);
+                // What the peer still sends is read, or the carrier would tell it of a break before it has read our farewell.
+                drop(tokio::io::copy(&mut io, &mut tokio::io::sink()).await);
+            };
+            drop(tokio::time::timeout(FAREWELL_TIMEOUT, farewell).await);
         }
     }
 
@@ -135,7 +146,10 @@ impl Task {
                         return Poll::Ready(Stop::Lost);
                     }
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(Stop::Lost),
+                Poll::Ready(Err(_)) => {
+                    self.read_last(cx);
+                    return Poll::Ready(Stop::Lost);
+                }
                 Poll::Pending => {
                     is_busy = false;
                     self.stalled_since.get_or_insert_with(super::shared::read_clock);
@@ -169,6 +183,21 @@ impl Task {
         Poll::Pending
     }
 
+    /// The peer takes nothing more, and may have said why.
+    fn read_last(&mut self, cx: &mut Context<'_>) {
+        let Some(io) = &mut self.io else { return };
+        for _ in 0..ROUNDS_MAX {
+            let Poll::Ready(Ok(1..)) = self.inbox.poll_read(io.as_mut(), cx) else { return };
+            let mut state = self.shared.lock();
+            if state.replacement.is_some() || !state.machine.wants_octets() {
+                return;
+            }
+            let now = state.now();
+            let Ok(()) = state.machine.handle(now, Input::Received(&mut self.inbox.octets));
+            state.deliver_events();
+        }
+    }
+
     /// What can be done without I/O. Says whether there is more to do, and whether octets are wanted.
     fn step(&mut self, cx: &mut Context<'_>, reads_clock: bool) -> Result<(bool, bool), Stop> {
         let mut state = self.shared.lock();
@@ -179,6 +208,9 @@ impl Task {
         }
         let had_room = self.out.len() < TRANSMIT_LEN;
         let gave = had_room && state.machine.poll_transmit(now, &mut self.out);
+        if gave {
+            state.wake_flushing();
+        }
         if !self.inbox.octets.is_empty() && state.machine.wants_octets() {
             // Reading was held up with octets at hand.
             let Ok(()) = state.machine.handle(now, Input::Received(&mut self.inbox.octets));
@@ -202,7 +234,10 @@ impl Task {
         let wants_octets = state.machine.wants_octets();
         let renewal = state.renewal.due_at;
         self.deadline = deadline.map(|deadline| state.at(deadline.at)).into_iter().chain(renewal).min();
-        Ok((is_due || gave && self.out.len() >= TRANSMIT_LEN, wants_octets))
+        // A session may end with what it just sent, and then its farewell is still to come.
+        let has_ended = state.machine.ended().is_some() && !self.out.is_empty();
+        let is_busy = is_due || has_ended || gave && self.out.len() >= TRANSMIT_LEN;
+        Ok((is_busy, wants_octets))
     }
 
     fn arm(&mut self) {

@@ -13,6 +13,8 @@ pub(super) enum Line {
     /// A stream that may be opened.
     Open(Direction),
     Datagrams,
+    /// What was handed in has gone to the carrier.
+    Flush,
     /// Streams of the peer, of one sort each.
     Streams,
     Channels,

@@ -7,6 +7,7 @@ mod channels;
 mod commands;
 mod event;
 mod flow;
+mod flush;
 mod incoming;
 mod joined;
 mod ledger;
@@ -30,6 +31,7 @@ mod transmit;
 
 pub use commands::Request;
 pub use event::{Event, Grant, Opened, Reattach, Ticket};
+pub use flush::Unsent;
 pub use joined::Messages;
 #[cfg(feature = "tokio")]
 pub(crate) use outbox::{Run, SHORT_LEN_MAX};

@@ -190,6 +190,14 @@ impl Outbox {
         count as u64
     }
 
+    /// The id of the first message.
+    pub(crate) fn front_id(&self) -> Option<u64> {
+        Some(match self.items.front()? {
+            Item::Run(run) => run.first_id,
+            Item::Message(message) => message.id,
+        })
+    }
+
     /// The first message: its octets that were not sent, and whether it was begun.
     pub(crate) fn front(&self, id: StreamId) -> Option<(usize, bool)> {
         match self.items.front()? {

@@ -47,7 +47,7 @@ pub(super) fn show_capture(source: impl Read, shown: &str, talk: &Talk) -> Resul
     }
 }
 
-fn failure(shown: &str, error: CaptureError) -> Failure {
+pub(super) fn failure(shown: &str, error: CaptureError) -> Failure {
     match error {
         CaptureError::Read { source, .. } => Failure::file(format!("could not read {shown}"), &source),
         error => Failure::new("capture", format!("{shown} cannot be read as a capture"), error.to_string())

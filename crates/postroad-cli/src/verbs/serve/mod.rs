@@ -1,6 +1,7 @@
 //! `postroad serve`: one process, any number of listeners.
 
 mod command;
+mod exits;
 mod handle;
 
 use crate::args::Serve;
@@ -34,6 +35,9 @@ struct Server {
 }
 
 pub(crate) async fn run(verb: Serve, talk: Talk) -> Result<(), Failure> {
+    if !verb.forward_to.is_empty() {
+        return exits::run(verb, talk).await;
+    }
     let handler = handler(&verb, talk)?;
     let (stop, stopping) = watch::channel(false);
     let server = Arc::new(Server {
@@ -62,11 +66,11 @@ pub(crate) async fn run(verb: Serve, talk: Talk) -> Result<(), Failure> {
         listeners.push(postroad::listen_with(url, options.clone()).await?);
     }
     for listener in listeners {
-        announce(&listener, &talk)?;
+        announce(listener.url(), &talk)?;
         tasks.spawn(accept(listener, Arc::clone(&server)));
     }
     let ended = tokio::select! {
-        () = interrupted() => None,
+        () = super::interrupted() => None,
         // A listener ends only where it failed, a connection also where its peer closed it.
         Some(ended) = tasks.join_next() => Some(ended.unwrap_or(Ok(()))),
     };
@@ -80,7 +84,7 @@ pub(crate) async fn run(verb: Serve, talk: Talk) -> Result<(), Failure> {
     let drained = async { while tasks.join_next().await.is_some() {} };
     let failure = tokio::select! {
         () = drained => None,
-        () = interrupted() => Some(Failure::new("interrupted", "ended at once", "what was open was cut off")),
+        () = super::interrupted() => Some(Failure::new("interrupted", "ended at once", "what was open was cut off")),
         () = tokio::time::sleep(DRAIN_TIMEOUT) => {
             Some(Failure::new("timeout", "ended without finishing", format!("it took longer than {DRAIN_TIMEOUT:?}")))
         }
@@ -131,25 +135,12 @@ fn handler(verb: &Serve, talk: Talk) -> Result<Handler, Failure> {
     Ok(if verb.print { Handler::Print(talk) } else { Handler::Echo })
 }
 
-fn announce(listener: &Listener, talk: &Talk) -> Result<(), Failure> {
-    let url = listener.url().to_string();
+fn announce(url: &Url, talk: &Talk) -> Result<(), Failure> {
+    let url = url.to_string();
     if talk.is_json() {
         return data_line(&json!({"schema": "postroad-serve/1", "listening": url}).to_string());
     }
     data_line(&format!("listening {url}"))
-}
-
-/// Ctrl-C, or what a service manager sends.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 async fn accept(mut listener: Listener, server: Arc<Server>) -> Result<(), Failure> {

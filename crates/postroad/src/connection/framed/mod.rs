@@ -9,14 +9,15 @@ mod writer;
 pub(crate) use stream::Stream;
 pub(crate) use writer::Writer;
 
+use super::bodies::Bodies;
 use super::pending::Place;
 use super::{Connection, Incoming, Kind, Statistics, pending};
 use crate::body::{Body, BodyWriter, Content};
+use crate::carrier::Octets;
 use crate::convention::{Form, Tag};
 use crate::request::{Reply, Request, RequestWriter};
 use crate::url::Url;
 use crate::{Error, ErrorKind, Limits, Message};
-use postroad_transport::Carrier;
 use router::{Item, Raw, Router, Table};
 use smp_framing::Sender;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ struct Inner {
     /// Requests dropped without a reply whose refusal is under way.
     refusals: Arc<Semaphore>,
     queue: Mutex<mpsc::UnboundedReceiver<Item>>,
+    /// Of a stream of a session that was opened for it: the session ends behind it.
+    endings: Option<Arc<Bodies>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -50,14 +53,16 @@ const REFUSALS_MAX: usize = 64;
 
 impl Framed {
     pub(crate) fn start(
-        carrier: Carrier,
+        carrier: impl Into<Octets>,
         url: Url,
         limits: Limits,
         request_timeout: Duration,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Error> {
         let config = crate::options::smp_config(&url)?;
-        let peer = carrier.peer().map_or_else(|| url.clone().without_options().to_string(), |peer| peer.to_string());
+        let carrier = carrier.into();
+        let peer = carrier.peer().unwrap_or_else(|| url.clone().without_options().to_string());
+        let endings = carrier.endings();
         let (sender, receiver) = smp_framing::Connection::new(carrier, config).spawn();
         let table = Table::new(limits, peer.clone());
         let (queue_sender, queue) = mpsc::unbounded_channel();
@@ -71,6 +76,7 @@ impl Framed {
             requests: Arc::new(Semaphore::new(limits.requests_in_flight_max)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             queue: Mutex::new(queue),
+            endings,
             _place: place,
         };
         Ok(Self(Arc::new(inner)))
@@ -213,6 +219,9 @@ impl Framed {
             closing.await;
         }
         table.wait_for_end().await;
+        if let Some(endings) = &self.0.endings {
+            endings.wait_for_none().await;
+        }
         match table.end.get() {
             Some(Some(error)) => Err(error.clone()),
             _ => Ok(()),

@@ -61,6 +61,8 @@ struct Inner {
     refusals: Arc<Semaphore>,
     queue: Mutex<mpsc::Receiver<Raw>>,
     bodies: Arc<Bodies>,
+    /// Sessions that were opened for it and are not over.
+    endings: Arc<Bodies>,
     /// The task that moves messages.
     driving: AbortHandle,
     _place: Option<OwnedSemaphorePermit>,
@@ -254,6 +256,7 @@ impl Linked {
             self.0.driving.abort();
         }
         table.wait_for_end().await;
+        let _in_time = tokio::time::timeout(CLOSE_TIMEOUT, self.0.endings.wait_for_none()).await;
         match table.end.get() {
             Some(Some(error)) => Err(error.clone()),
             _ => Ok(()),

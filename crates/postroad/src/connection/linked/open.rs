@@ -3,10 +3,12 @@
 use super::road::Road;
 use super::router::{Names, Router, Table};
 use super::{Linked, REFUSALS_MAX};
-use crate::carrier;
+use crate::carrier::{self, Octets};
 use crate::connect::in_time;
+use crate::connection::bodies::Bodies;
+use crate::connection::sessioned::tunnel;
 use crate::options::{self, ConnectOptions, ListenOptions, config};
-use crate::url::{Address, Host, Transport, Url};
+use crate::url::{Address, Host, Protocol, Transport, Url};
 use crate::{Error, ErrorKind, Limits};
 use core::error::Error as _;
 use core::time::Duration;
@@ -28,24 +30,26 @@ pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Linked
     let names = Names { own, dest: url.options.dest.clone(), other: Some(server_name(&url)) };
     let config = link_config(&url, Config::device)?;
     let len_max = config.message_len_max;
-    let carrier = dial(&url, options).await?;
-    let peer = carrier.peer().map_or_else(|| url.clone().without_options().to_string(), |peer| peer.to_string());
+    let endings = Arc::<Bodies>::default();
+    let carrier = dial(&url, options, &endings).await?;
+    let peer = carrier.peer().unwrap_or_else(|| url.clone().without_options().to_string());
     let road = Road::new(carrier, &url, len_max).await?;
     let limits = options::limits(&url, options.limits);
     let request_timeout = options::request_timeout(&url, options.request_timeout);
-    let start = Start { url: url.clone(), peer, limits, request_timeout, names, config, place: None };
+    let start =
+        Start { url: url.clone(), peer, limits, request_timeout, names, config, endings: endings.clone(), place: None };
     if url.options.reconnect != Some(true) {
         return start.over(road);
     }
     let options = options.clone();
     let mut first = Some(road);
     let redial = move || {
-        let (first, url, options) = (first.take(), url.clone(), options.clone());
+        let (first, url, options, endings) = (first.take(), url.clone(), options.clone(), endings.clone());
         // The futures of the handshakes are large; here they are on the heap once.
         Box::pin(async move {
             match first {
                 Some(road) => Ok(road),
-                None => Road::new(in_time(&url, &options, dial(&url, &options)).await?, &url, len_max).await,
+                None => Road::new(in_time(&url, &options, dial(&url, &options, &endings)).await?, &url, len_max).await,
             }
         })
     };
@@ -54,17 +58,17 @@ pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Linked
 
 /// A link over a carrier that was accepted.
 pub(crate) async fn accept(
-    carrier: Carrier,
+    carrier: Octets,
     url: Url,
     options: &ListenOptions,
     place: OwnedSemaphorePermit,
 ) -> Result<Linked, Error> {
     let device = match &carrier {
-        Carrier::Ws(stream) => stream.request_header(DEVICE_NAME).map(str::to_owned),
-        Carrier::Wss(stream) => stream.request_header(DEVICE_NAME).map(str::to_owned),
+        Octets::Carrier(Carrier::Ws(stream)) => stream.request_header(DEVICE_NAME).map(str::to_owned),
+        Octets::Carrier(Carrier::Wss(stream)) => stream.request_header(DEVICE_NAME).map(str::to_owned),
         _ => None,
     };
-    let address = carrier.peer().map_or_else(|| url.clone().without_options().to_string(), |peer| peer.to_string());
+    let address = carrier.peer().unwrap_or_else(|| url.clone().without_options().to_string());
     let peer = match &device {
         Some(device) => format!("{} at {address}", crate::escape::text(device)),
         None => address,
@@ -75,7 +79,8 @@ pub(crate) async fn accept(
     let road = Road::new(carrier, &url, config.message_len_max).await?;
     let limits = options::limits(&url, options.limits);
     let request_timeout = options::request_timeout(&url, options.request_timeout);
-    Start { url, peer, limits, request_timeout, names, config, place: Some(place) }.over(road)
+    let endings = Arc::default();
+    Start { url, peer, limits, request_timeout, names, config, endings, place: Some(place) }.over(road)
 }
 
 /// How the link of `url` behaves.
@@ -90,7 +95,7 @@ fn link_config(url: &Url, of_device_link: impl FnOnce() -> Config) -> Result<Con
             link.silence_max = timeout.duration();
         }
     }
-    if url.stack().under().is_none()
+    if !url.stack().has(Protocol::Smp)
         && let Some(len) = options.max_message_size
     {
         if !(1024..=16 << 20).contains(&len) {
@@ -104,11 +109,14 @@ fn link_config(url: &Url, of_device_link: impl FnOnce() -> Config) -> Result<Con
 
 /// Connects, and goes where it is sent.
 //= WRP-N14
-async fn dial(url: &Url, options: &ConnectOptions) -> Result<Carrier, Error> {
+async fn dial(url: &Url, options: &ConnectOptions, endings: &Arc<Bodies>) -> Result<Octets, Error> {
+    if url.stack().is_in_session() {
+        return tunnel::connect(url, options, endings).await;
+    }
     let mut at = url.clone();
     for _ in 0..=MISDIRECTED_MAX {
         let error = match carrier::open(&at, options).await {
-            Ok(carrier) => return Ok(carrier),
+            Ok(carrier) => return Ok(carrier.into()),
             Err(error) => error,
         };
         let carrier_error = error.source().and_then(|source| source.downcast_ref::<CarrierError>());
@@ -190,6 +198,7 @@ struct Start {
     request_timeout: Duration,
     names: Names,
     config: Config,
+    endings: Arc<Bodies>,
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -246,6 +255,7 @@ impl Start {
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             queue: Mutex::new(queue),
             bodies: Arc::default(),
+            endings: self.endings,
             driving,
             _place: self.place,
         })))

@@ -1,5 +1,6 @@
 //! What carries the messages of a link: WebSocket messages, lengths on a byte stream, or the Streaming Message Protocol.
 
+use crate::carrier::Octets;
 use crate::options;
 use crate::url::{Protocol, Url};
 use crate::{Error, ErrorKind};
@@ -19,14 +20,14 @@ use wrp::link::Unit;
 pub(super) enum Road {
     Ws(Box<ws::Messages<TcpStream>>),
     Wss(Box<ws::Messages<tls::Stream<TcpStream>>>),
-    Lengths(Box<Coded<Carrier, LengthDelimitedCodec>>),
+    Lengths(Box<Coded<Octets, LengthDelimitedCodec>>),
     Smp(Box<SmpRoad>),
 }
 
 impl Road {
     /// The road that `url` names, on a carrier that was just opened.
     //= WRP-N6, WRP-N17, WRP-N18
-    pub(super) async fn new(carrier: Carrier, url: &Url, message_len_max: usize) -> Result<Self, Error> {
+    pub(super) async fn new(carrier: Octets, url: &Url, message_len_max: usize) -> Result<Self, Error> {
         if url.stack().under() == Some(Protocol::Smp) {
             let config = options::smp_config(url)?;
             let (sender, receiver) = smp_framing::Connection::new(carrier, config).spawn();
@@ -40,8 +41,8 @@ impl Road {
             })));
         }
         Ok(match carrier {
-            Carrier::Ws(stream) => Self::Ws(Box::new(stream.into_messages().await)),
-            Carrier::Wss(stream) => Self::Wss(Box::new(stream.into_messages().await)),
+            Octets::Carrier(Carrier::Ws(stream)) => Self::Ws(Box::new(stream.into_messages().await)),
+            Octets::Carrier(Carrier::Wss(stream)) => Self::Wss(Box::new(stream.into_messages().await)),
             stream => {
                 let codec = LengthDelimitedCodec::builder()
                     .length_field_type::<u32>()

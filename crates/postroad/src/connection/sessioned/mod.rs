@@ -1,13 +1,16 @@
 //! Sessions of SMRP: messages, requests and bodies, each on streams of its own.
 
 mod access;
+pub(crate) mod codes;
 mod open;
-mod parts;
+pub(crate) mod parts;
 mod router;
 mod stream;
+pub(crate) mod tunnel;
 
-pub(crate) use open::{Accepting, accept, acceptor, connect};
+pub(crate) use open::{Accepting, accept, accept_session, acceptor, connect, dial};
 pub(crate) use stream::{Stream, Writer};
+pub(crate) use tunnel::Tunnel;
 
 use super::bodies::Bodies;
 use super::{Connection, Incoming, Kind, Statistics, pending};
@@ -106,16 +109,8 @@ impl Sessioned {
         }
     }
 
-    /// Where streams want to go.
-    fn name(&self) -> Option<&str> {
-        match &self.0.url.address {
-            Address::Network { path, .. } if path != "/" => Some(path),
-            _ => None,
-        }
-    }
-
     fn request_of(&self, content_type: &str) -> smrp::Request {
-        smrp::Request::default().with_metadata(parts::metadata(self.name(), content_type))
+        smrp::Request::default().with_metadata(parts::metadata(name_of(&self.0.url), content_type))
     }
 
     /// Why nothing can be asked of it any more.
@@ -281,10 +276,12 @@ impl Sessioned {
     }
 
     pub(super) async fn flush(&self) -> Result<(), Error> {
-        match self.0.sender.lock().await.as_mut() {
-            Some(sender) => sender.flushed().await.map_err(|error| self.send_error(WHAT, error)),
-            None => Ok(()),
-        }
+        self.0.session.flushed().await.map_err(|end| self.session_error("could not send everything", &end))
+    }
+
+    pub(super) async fn flush_of(&self, stream: smrp::StreamId) -> Result<(), Error> {
+        let flushed = self.0.session.flushed_of(stream).await;
+        flushed.map_err(|end| self.session_error("could not send everything", &end))
     }
 
     pub(super) async fn close(&self) -> Result<(), Error> {
@@ -295,6 +292,7 @@ impl Sessioned {
         }
         self.0.session.drain(CLOSE_TIMEOUT, None);
         let end = self.0.session.closed().await;
+        self.0.session.gone().await;
         match end {
             SessionError::Closed { .. } => Ok(()),
             SessionError::ClosedByPeer { code, .. } if is_in_order(code) => Ok(()),
@@ -304,6 +302,14 @@ impl Sessioned {
 
     pub(super) async fn closed(&self) {
         drop(self.0.session.closed().await);
+    }
+}
+
+/// Where the streams of a URL want to go.
+fn name_of(url: &Url) -> Option<&str> {
+    match &url.address {
+        Address::Network { path, .. } if path != "/" => Some(path),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! From URLs to sessions, at both ends.
 
-use super::{Sessioned, access, router};
+use super::{Sessioned, access, router, tunnel};
 use crate::carrier;
 use crate::connect::in_time;
 use crate::options::{self, ConnectOptions, ListenOptions, config};
@@ -29,8 +29,9 @@ fn carrier_of(url: &Url) -> Result<(Security, bool), Error> {
     };
     if security == Security::Plaintext && !is_local && url.options().plaintext != Some(true) {
         let why = format!("{} leaves this host in plaintext: anybody on the way can read and change it", url.stack());
-        let tls = if url.transport() == Transport::Ws { "smrp+wss://" } else { "smrp+tls://" };
-        let remedy = format!("use {tls}, or say that you know with `?plaintext=on`");
+        let safe = if url.transport() == Transport::Ws { Transport::Wss } else { Transport::Tls };
+        let tls = url.stack().with_transport(safe).unwrap_or_else(|| url.stack());
+        let remedy = format!("use {tls}://, or say that you know with `?plaintext=on`");
         return Err(config(why, remedy));
     }
     Ok((security, is_local))
@@ -41,7 +42,9 @@ fn settings(url: &Url, limits: &Limits) -> Result<Config, Error> {
     let (security, is_local) = carrier_of(url)?;
     let mut config = Config::new(security, is_local);
     config.settings.max_message = (limits.message_len_max as u64).clamp(1, 1 << 32);
-    config.settings.max_streams_bidi = 1_024;
+    config.settings.max_streams_bidi = if url.stack().is_in_session() { tunnel::STREAMS_MAX } else { 1_024 };
+    // All of it at once: what one stream holds that nobody reads leaves room for the others.
+    config.settings.init_max_data = config.limits.session_window_max;
     config.limits.assembly_len_max = limits.assembly_len_max as u64;
     config.limits.handshake_timeout = limits.handshake_timeout;
     config.limits.preface_timeout = config.limits.preface_timeout.min(limits.handshake_timeout);
@@ -81,17 +84,25 @@ fn over(
     ))
 }
 
-/// Connects, and keeps the session when its connection is lost.
+/// Connects, for messages, requests and bodies.
 pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessioned, Error> {
+    let (session, peer) = dial(&url, options).await?;
     let limits = options::limits(&url, options.limits);
-    let config = settings(&url, &limits)?.with_credential(access::credential(&url, options).await?);
+    let request_timeout = options::request_timeout(&url, options.request_timeout);
+    Ok(start(url, peer, limits, request_timeout, session, None))
+}
+
+/// A session that is kept when its connection is lost, and who is at its other end.
+pub(crate) async fn dial(url: &Url, options: &ConnectOptions) -> Result<(Session, String), Error> {
+    let limits = options::limits(url, options.limits);
+    let config = settings(url, &limits)?.with_credential(access::credential(url, options).await?);
     config.check().map_err(|error| options::config(error.to_string(), "see what the URL and the options say"))?;
-    let carrier = carrier::open(&url, options).await?;
+    let carrier = carrier::open(url, options).await?;
     let at = (config.security, config.is_local);
     let (carrier, peer) = over(carrier, at, false)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
-    let mut dial = access::renewing(Dial::new(config), &url, options);
-    if let Some(qlog) = options::Traces::of(&url, options.traces.as_ref())? {
+    let mut dial = access::renewing(Dial::new(config), url, options);
+    if let Some(qlog) = options::Traces::of(url, options.traces.as_ref())? {
         dial = dial.with_qlog(qlog);
     }
     if url.options().reconnect != Some(false) {
@@ -108,9 +119,8 @@ pub(crate) async fn connect(url: Url, options: &ConnectOptions) -> Result<Sessio
             })
         });
     }
-    let session = dial.connect(carrier).await.map_err(|error| handshake_error(&url, error))?;
-    let request_timeout = options::request_timeout(&url, options.request_timeout);
-    Ok(start(url, peer, limits, request_timeout, session, None))
+    let session = dial.connect(carrier).await.map_err(|error| handshake_error(url, error))?;
+    Ok((session, peer))
 }
 
 /// What accepts the sessions of a listener, those that come back among them.
@@ -133,16 +143,24 @@ pub(crate) async fn accept(
     options: &ListenOptions,
     place: OwnedSemaphorePermit,
 ) -> Result<Accepting, Error> {
-    let (carrier, peer) = over(carrier, carrier_of(&url)?, true)?;
+    let Some((session, peer)) = accept_session(acceptor, carrier, &url).await? else { return Ok(Accepting::Resumed) };
+    let limits = options::limits(&url, options.limits);
+    let request_timeout = options::request_timeout(&url, options.request_timeout);
+    Ok(Accepting::Session(start(url, peer, limits, request_timeout, session, Some(place))))
+}
+
+/// A session over a carrier that was accepted, and who is at its other end; `None` where one that was there before goes on.
+pub(crate) async fn accept_session(
+    acceptor: &Acceptor,
+    carrier: Carrier,
+    url: &Url,
+) -> Result<Option<(Session, String)>, Error> {
+    let (carrier, peer) = over(carrier, carrier_of(url)?, true)?;
     let peer = peer.unwrap_or_else(|| url.clone().without_options().to_string());
     match acceptor.accept(carrier).await {
-        Ok(Accepted::Session(session)) => {
-            let limits = options::limits(&url, options.limits);
-            let request_timeout = options::request_timeout(&url, options.request_timeout);
-            Ok(Accepting::Session(start(url, peer, limits, request_timeout, session, Some(place))))
-        }
-        Ok(Accepted::Resumed) => Ok(Accepting::Resumed),
-        Err(error) => Err(handshake_error(&url, error).with_what(format!("{peer} did not get in"))),
+        Ok(Accepted::Session(session)) => Ok(Some((session, peer))),
+        Ok(Accepted::Resumed) => Ok(None),
+        Err(error) => Err(handshake_error(url, error).with_what(format!("{peer} did not get in"))),
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) const BODY: &str = "application/vnd.postroad.body";
 const COUNT_MAX: u64 = 65_536;
 
 /// Metadata that says where something goes, and what it is.
-pub(super) fn metadata(name: Option<&str>, content_type: &str) -> Parameters {
+pub(crate) fn metadata(name: Option<&str>, content_type: &str) -> Parameters {
     let list = ParametersBuilder::new();
     let list = match name {
         Some(name) => list.with(parameter::NAME, name.as_bytes()),
@@ -33,7 +33,7 @@ pub(super) fn is_refusal(metadata: Option<&Parameters>) -> bool {
     status.is_some_and(|status| status >= 400)
 }
 
-pub(super) fn content_type(metadata: Option<&Parameters>) -> Option<Bytes> {
+pub(crate) fn content_type(metadata: Option<&Parameters>) -> Option<Bytes> {
     metadata?.get(parameter::CONTENT_TYPE)
 }
 

@@ -80,6 +80,13 @@ async fn pump(mut receiver: MessageReceiver, queue: mpsc::Sender<Raw>) {
 async fn stream_of(connection: Sessioned, stream: IncomingStream, queue: mpsc::Sender<Raw>) {
     let timeout = connection.request_timeout();
     let content_type = parts::content_type(stream.opened.metadata.as_ref());
+    if super::tunnel::is_tunnel(content_type.as_deref()) {
+        stream.refuse(super::codes::OTHER_CONTENT);
+        let why = "the peer wants to speak another protocol in it";
+        let refused = Error::new(ErrorKind::Mismatch, "refused a stream", why);
+        let refused = refused.with_remedy("use the same stack at both ends");
+        return drop(queue.send(Raw::Refused(refused)).await);
+    }
     let IncomingStream { send, mut recv, .. } = stream;
     let is_message = content_type.as_deref() == Some(parts::PARTS.as_bytes());
     let has_head = content_type.as_deref() == Some(parts::BODY.as_bytes());

@@ -186,6 +186,13 @@ impl Writer {
         Self { connection: connection.clone(), to, _open: connection.0.bodies.open() }
     }
 
+    pub(crate) fn stream_id(&self) -> Option<smrp::StreamId> {
+        match &self.to {
+            To::Stream(send) => Some(send.id()),
+            To::Gathered { .. } => None,
+        }
+    }
+
     pub(crate) async fn write(&mut self, content: Bytes) -> Result<(), Error> {
         let what = "could not write to a body";
         match &mut self.to {
