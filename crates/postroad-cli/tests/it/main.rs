@@ -16,6 +16,7 @@ mod links;
 mod mailslots;
 mod messages;
 mod papers;
+mod processes;
 mod segments;
 mod support;
 mod usage;

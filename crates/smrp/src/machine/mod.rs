@@ -59,10 +59,19 @@ pub enum Input<'a> {
 enum Phase {
     /// It has a link.
     Linked,
-    /// It waits for another one, until then.
-    Detached { until: Instant, keep: Duration },
+    /// It waits for another one.
+    Detached,
     /// It is over.
     Over,
+}
+
+/// A link that was lost and has no successor yet that the peer took.
+#[derive(Clone, Copy, Debug)]
+struct Loss {
+    until: Instant,
+    keep: Duration,
+    /// Since when every attempt at another one was refused.
+    refused_since: Option<Instant>,
 }
 
 /// A drain of ours.
@@ -72,6 +81,8 @@ struct Drain {
     ends_at: Instant,
     duration: Duration,
     is_final: bool,
+    /// Streams that came too late.
+    refused_count: u64,
 }
 
 /// A drain of the peer.
@@ -135,6 +146,7 @@ pub struct SessionMachine {
     seed: [u8; 32],
     seed_count: u64,
     phase: Phase,
+    loss: Option<Box<Loss>>,
     link: Link,
     table: Table,
     scheduler: Scheduler,
@@ -199,6 +211,7 @@ impl SessionMachine {
             seed,
             seed_count: 0,
             phase: Phase::Linked,
+            loss: None,
             link: Link::new(now),
             scheduler: Scheduler::default(),
             control: BytesMut::new(),

@@ -48,6 +48,10 @@ impl SessionMachine {
                 out.since(fresh).for_each(|chunk| self.replay.sent(chunk));
             }
         }
+        // The end of the last stream may have been the end of a drain: nobody would ask again for its CLOSE.
+        if !self.link.out.is_empty() {
+            out.put_chunk(core::mem::take(&mut self.link.out).freeze());
+        }
         out.seal();
         let len = (out.len() - before) as u64;
         self.stats.transmitted_len += len;

@@ -9,12 +9,14 @@
 )]
 
 mod auth;
+mod drain;
 mod driver;
 mod hostile;
 mod laws;
 mod order;
 mod pair;
 mod raw;
+mod redial;
 mod resume;
 mod session;
 mod simulation;
