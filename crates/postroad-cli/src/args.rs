@@ -146,6 +146,9 @@ pub(crate) struct Serve {
     /// Connections open at once; more wait. Mailslots have none
     #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections_max: u32,
+    /// When it ends: where sessions of smrp are told to go instead
+    #[arg(long, value_name = "URL")]
+    pub(crate) redirect: Option<String>,
     /// With --exec: commands running at once; more wait
     #[arg(long, default_value_t = 16, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) exec_max: u32,

@@ -81,6 +81,7 @@ struct Inner {
     what: String,
     why: String,
     remedy: String,
+    is_unprocessed: bool,
     source: Option<Arc<dyn core::error::Error + Send + Sync>>,
 }
 
@@ -88,7 +89,7 @@ impl Error {
     /// An error of `kind`: `what` failed ("could not connect to …"), and `why`.
     pub(crate) fn new(kind: ErrorKind, what: impl Into<String>, why: impl Into<String>) -> Self {
         let remedy = String::new();
-        Self(Arc::new(Inner { kind, what: what.into(), why: why.into(), remedy, source: None }))
+        Self(Arc::new(Inner { kind, what: what.into(), why: why.into(), remedy, is_unprocessed: false, source: None }))
     }
 
     pub(crate) fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
@@ -98,6 +99,12 @@ impl Error {
 
     pub(crate) fn with_what(mut self, what: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).what = what.into();
+        self
+    }
+
+    /// Nothing was done with what was sent.
+    pub(crate) fn unprocessed(mut self) -> Self {
+        Arc::make_mut(&mut self.0).is_unprocessed = true;
         self
     }
 
@@ -142,6 +149,13 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> &str {
         &self.0.remedy
+    }
+
+    /// True where it is certain that the other end did nothing with what was sent: it was never sent, or the other end says so. The same may be sent
+    /// again, over another connection, and is not done twice. False says nothing. Only over `smrp`.
+    #[must_use]
+    pub fn is_unprocessed(&self) -> bool {
+        self.0.is_unprocessed
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// Time that a peer may take nothing while something waits for it. Default 30 s.
     pub write_timeout: Duration,
+    /// Of the initiator: time that every attempt at another link may be refused, because nobody listens there, before the session ends. Default 3 s; 0
+    /// ends it with the first one.
+    pub refused_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +53,7 @@ impl Default for Limits {
             preface_timeout: Duration::from_secs(3),
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
+            refused_timeout: Duration::from_secs(3),
         }
     }
 }

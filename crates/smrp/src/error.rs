@@ -172,6 +172,9 @@ pub enum SessionError {
     /// Detached for too long.
     #[error("not reattached within {0:?}")]
     NotReattached(Duration),
+    /// The link was lost, and for so long nobody has listened where another one was tried.
+    #[error("the link was lost, and nobody has listened there for {0:?}")]
+    NobodyListens(Duration),
     /// The acceptor did not take the session back.
     #[error("the session was not taken back ({0})")]
     ResumeRefused(Code),

@@ -17,6 +17,7 @@ mod links;
 mod mailslots;
 mod messages;
 mod papers;
+mod processes;
 mod segments;
 mod support;
 mod usage;

@@ -320,6 +320,39 @@ impl Connection {
         }
     }
 
+    /// Begins to end it without losing anything: the other end is told to open nothing new, and `redirect`, where it may go instead. What it
+    /// had sent goes on to be received, within `timeout`; then [`receive`](Self::receive) gives `None`, and [`close`](Self::close) sends what is left. What
+    /// came too late is refused as [unprocessed](Error::is_unprocessed). Only over `smrp`.
+    ///
+    /// # Errors
+    /// `Unsupported` over other protocols.
+    pub fn drain(&self, timeout: Duration, redirect: Option<&str>) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Sessioned(sessioned) => {
+                sessioned.drain(timeout, redirect);
+                Ok(())
+            }
+            _ => {
+                let what = format!("could not drain the connection with {}", self.peer());
+                let why = format!("{} cannot say that an end goes away", self.url().stack());
+                Err(Error::new(ErrorKind::Unsupported, what, why).with_remedy("close it, or use a URL of smrp"))
+            }
+        }
+    }
+
+    /// Waits until the other end says that it goes away, or the connection has ended, and gives what it says about where to go instead: text of a
+    /// stranger, to be looked at before it is followed. Connect again then; what is open goes on to its end here. Over other protocols than `smrp` it
+    /// waits for the end.
+    pub async fn going_away(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Sessioned(sessioned) => sessioned.going_away().await,
+            _ => {
+                self.closed().await;
+                None
+            }
+        }
+    }
+
     /// Waits until the connection has ended, whoever ended it.
     pub async fn closed(&self) {
         match &self.kind {

@@ -208,3 +208,62 @@ async fn a_flush_waits_for_what_open_bodies_were_given() {
     body.finish().await.unwrap();
     assert!(within(5, came.next()).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn an_end_that_drains_gets_what_was_sent_and_says_where_to_go() {
+    //= SMRP-L6, SMRP-L7, SMRP-L9
+    for stack in session_stacks() {
+        let pair = pair(stack).await;
+        for number in 0..100 {
+            pair.client.send(format!("message {number}")).await.unwrap();
+        }
+        let mut upload = pair.client.open_request("upload").await.unwrap();
+        upload.write("first ").await.unwrap();
+        let asked = pair.client.clone();
+        let request = tokio::spawn(async move { asked.request("asked").await });
+        while pair.client.statistics().requests_in_flight_count < 2 {
+            tokio::task::yield_now().await;
+        }
+        // Both are on their way: a request of before has come when one of behind it has.
+        pair.server.drain(Duration::from_secs(30), Some("smrp+tcp://elsewhere:1")).unwrap();
+        let serving = tokio::spawn(async move {
+            let mut count = 0;
+            while let Some(incoming) = pair.server.receive().await.unwrap() {
+                match incoming {
+                    Incoming::Message(message) => {
+                        count += 1;
+                        pair.server.send(message).await.unwrap();
+                    }
+                    Incoming::Request(request) => request.reply("answered").await.unwrap(),
+                    Incoming::RequestBody(request, mut body) => {
+                        let mut content = Vec::new();
+                        while let Some(piece) = body.next().await.unwrap() {
+                            content.extend_from_slice(&piece);
+                        }
+                        request.reply(content).await.unwrap();
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            pair.server.close().await.unwrap();
+            count
+        });
+        assert_eq!(within(10, pair.client.going_away()).await.as_deref(), Some("smrp+tcp://elsewhere:1"), "{stack}");
+        let late = pair.client.request("late").await.unwrap_err();
+        assert!(late.is_unprocessed(), "{stack}: {late}");
+        upload.write("and last").await.unwrap();
+        assert_eq!(within(10, upload.finish("")).await.unwrap().text(0), Some("first and last"), "{stack}");
+        assert_eq!(within(10, request).await.unwrap().unwrap().text(0), Some("answered"), "{stack}");
+        let mut back = 0;
+        while let Some(Incoming::Message(_)) = within(10, pair.client.receive()).await.unwrap() {
+            back += 1;
+        }
+        assert_eq!((within(10, serving).await.unwrap(), back), (100, 100), "{stack}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_drained_says_so() {
+    let pair = pair("smp+tcp").await;
+    assert_eq!(pair.server.drain(Duration::from_secs(1), None).unwrap_err().kind(), ErrorKind::Unsupported);
+}

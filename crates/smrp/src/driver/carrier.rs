@@ -52,6 +52,9 @@ impl core::fmt::Debug for Carrier {
 }
 
 /// Opens another connection for a session that lost its own. It may be of another kind each time.
+///
+/// An error of kind `ConnectionRefused` or `NotFound` says that nobody listens there; after [`Limits::refused_timeout`](crate::Limits::refused_timeout) of
+/// nothing else the session ends. After any other it goes on trying for as long as both ends keep the session.
 pub trait Redial: Send + Sync {
     /// Opens one.
     fn redial(&self) -> Pin<Box<dyn Future<Output = std::io::Result<Carrier>> + Send + '_>>;

@@ -44,7 +44,8 @@ impl Drop for Session {
         state.handles -= 1;
         if state.handles == 0 {
             let now = state.refresh();
-            // What was handed in still goes out: CLOSE comes behind it.
+            // What was handed in still goes out: CLOSE comes behind it. What nobody took was not processed, and nobody will.
+            state.refuse_untaken(now);
             state.machine.close_when_sent(now);
             state.wake_task();
         }
@@ -503,6 +504,19 @@ impl Session {
         tracing::info!(parent: &state.span, ?duration, redirect, "draining");
         state.machine.drain(now, duration, redirect);
         state.wake_task();
+    }
+
+    /// True once a drain of this end is final and everything that the peer opened has come and was accepted: nothing new is to come.
+    #[must_use]
+    pub fn has_all(&self) -> bool {
+        let state = self.shared.lock();
+        state.machine.has_all() && !state.has_untaken()
+    }
+
+    /// Where the peer says to go instead, once it [goes away](Self::going_away): what it says, escaped.
+    #[must_use]
+    pub fn redirect(&self) -> Option<String> {
+        self.shared.lock().machine.redirect().map(str::to_owned)
     }
 
     /// Closes the session now; what was not sent is lost.

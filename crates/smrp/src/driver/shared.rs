@@ -90,7 +90,6 @@ pub(super) enum ForTask {
     Reattach(Reattach),
     Ticket(Bytes),
     Detached,
-    Reattached,
 }
 
 impl core::fmt::Debug for State {
@@ -228,6 +227,21 @@ impl State {
         self.heads.remove(&id);
     }
 
+    /// Streams of the peer that nobody accepted yet.
+    pub(super) fn has_untaken(&self) -> bool {
+        [&self.streams, &self.channels, &self.requests].iter().any(|queue| !queue.items.is_empty())
+    }
+
+    /// Refuses them.
+    //= SMRP-ST15
+    pub(super) fn refuse_untaken(&mut self, now: Instant) {
+        for queue in [&mut self.streams, &mut self.channels, &mut self.requests] {
+            for opened in core::mem::take(&mut queue.items) {
+                self.machine.refuse_stream(now, opened.stream, Code::REFUSED);
+            }
+        }
+    }
+
     fn forget_waker(&mut self, id: StreamId, forget: impl FnOnce(&mut Halves)) {
         if let Some(halves) = self.waiting.get_mut(&id) {
             forget(halves);
@@ -266,6 +280,11 @@ impl State {
                     writer.wake();
                 }
             }
+            Event::Opened(opened) if self.handles == 0 => {
+                // Nobody is left who could take it.
+                let now = self.now;
+                self.machine.refuse_stream(now, opened.stream, Code::REFUSED);
+            }
             Event::Opened(opened) => {
                 let queue = match opened.kind {
                     Kind::Bytes => &mut self.streams,
@@ -299,8 +318,7 @@ impl State {
             }
             Event::AuthRefused(_) => self.on_auth_refused(),
             Event::Authenticated { expires_after, .. } => self.renewal.granted(expires_after),
-            Event::Reattached => self.for_task.push_back(ForTask::Reattached),
-            Event::Paused { .. } => {}
+            Event::Paused { .. } | Event::Reattached => {}
             Event::Ended(error) => self.over(error),
         }
     }

@@ -53,14 +53,15 @@ pub(super) struct Task {
     deadline: Option<tokio::time::Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
     stalled_since: Option<tokio::time::Instant>,
+    /// Before the next attempt at another link, and how many links the session had when it was set.
+    pause: Duration,
+    paused_for: u64,
     pub(super) redial: Option<Arc<dyn Redial>>,
     pub(super) registry: Option<Arc<Registry>>,
     pub(super) authenticate: Option<Arc<dyn Authenticate>>,
     write_timeout: Duration,
     /// Of the budget: what is on its way to the carrier and from it.
     share: Share,
-    /// Before the next attempt at another link.
-    redial_wait: Duration,
 }
 
 impl Task {
@@ -75,11 +76,12 @@ impl Task {
             deadline: None,
             sleep: None,
             stalled_since: None,
+            pause: Duration::ZERO,
+            paused_for: 0,
             redial: None,
             registry: None,
             authenticate: None,
             write_timeout,
-            redial_wait: Duration::ZERO,
         }
     }
 
@@ -96,9 +98,7 @@ impl Task {
             match stop {
                 Stop::Over => break,
                 Stop::Lost => {
-                    self.io = None;
-                    self.inbox = Inbox::default();
-                    self.out = Transmit::new(TRANSMIT_LEN);
+                    self.drop_link();
                     let mut state = self.shared.lock();
                     if state.replacement.is_some() {
                         // The machine has left this link already.
@@ -349,52 +349,108 @@ impl Task {
                 }
             }
             ForTask::Detached => {
+                let role = {
+                    let state = self.shared.lock();
+                    if !state.machine.is_detached() || state.replacement.is_some() {
+                        return false;
+                    }
+                    state.machine.role()
+                };
+                // Where the machine gave it up, or we were not believed on it, the carrier may still be there.
+                self.drop_link();
                 if let Some(registry) = &self.registry {
                     registry.detached(&self.shared);
                 }
-                if self.shared.lock().machine.role() == Role::Initiator
+                if role == Role::Initiator
                     && let Some(redial) = self.redial.clone()
                 {
-                    // A link on which we were not believed may still be open.
-                    self.io = None;
                     self.redial(redial.as_ref()).await;
                 }
             }
-            ForTask::Reattached => self.redial_wait = Duration::ZERO,
         }
         false
     }
 
-    /// Tries to get another link until there is one or the session is over. The pauses go on growing until a link was of use.
+    fn drop_link(&mut self) {
+        self.io = None;
+        self.inbox = Inbox::default();
+        self.out = Transmit::new(TRANSMIT_LEN);
+        self.stalled_since = None;
+    }
+
+    /// Tries to get another link until there is one or the session is over.
+    //= SMRP-R20
     async fn redial(&mut self, redial: &dyn Redial) {
+        let reattached = self.shared.lock().machine.stats().reattached;
+        if core::mem::replace(&mut self.paused_for, reattached) != reattached {
+            self.pause = Duration::ZERO;
+        }
+        let shared = self.shared.clone();
         loop {
-            tokio::time::sleep(self.redial_wait).await;
-            self.redial_wait = (self.redial_wait * 2).clamp(REDIAL_FIRST, REDIAL_MOST);
-            if !self.wants_link() {
-                return;
-            }
-            let source = self.shared.lock().renewal.source();
-            if let Some(source) = source
-                && let Some(credential) = renewal::ask(source.as_ref()).await
-                && let Err(error) = self.shared.lock().machine.set_credential(credential)
-            {
-                tracing::warn!("a credential that cannot be shown: {error}");
-            }
-            let Ok(carrier) = redial.redial().await else { continue };
-            if relink(&mut self.shared.lock(), carrier).is_ok() {
-                return;
+            let pause = self.pause;
+            self.pause = (pause * 2).clamp(REDIAL_FIRST, REDIAL_MOST);
+            let attempt = async {
+                tokio::time::sleep(pause).await;
+                fresh_credential(&shared).await;
+                redial.redial().await
+            };
+            match self.while_detached(attempt).await {
+                None => return,
+                Some(Ok(carrier)) => {
+                    if relink(&mut self.shared.lock(), carrier).is_ok() {
+                        return;
+                    }
+                }
+                Some(Err(error)) => {
+                    let mut state = self.shared.lock();
+                    let now = state.refresh();
+                    state.machine.redial_failed(now, is_refusal(&error));
+                }
             }
         }
     }
 
-    /// Whether the session is still there and without a link.
-    fn wants_link(&self) -> bool {
-        let mut state = self.shared.lock();
-        let now = state.refresh();
-        state.machine.handle_timeout(now);
-        state.deliver_events();
-        state.end.is_none() && state.machine.is_detached() && state.replacement.is_none()
+    /// What comes of it, where that is before the session is over or has another link.
+    async fn while_detached<T>(&mut self, attempt: impl Future<Output = T>) -> Option<T> {
+        let mut attempt = core::pin::pin!(attempt);
+        poll_fn(|cx| {
+            let shared = self.shared.clone();
+            let mut state = shared.lock();
+            let now = state.refresh();
+            state.keep_task(cx);
+            if state.machine.poll_timeout().is_some_and(|deadline| deadline.is_due(now)) {
+                state.machine.handle_timeout(now);
+            }
+            state.deliver_events();
+            if state.end.is_some() || !state.machine.is_detached() || state.replacement.is_some() {
+                return Poll::Ready(None);
+            }
+            self.deadline = state.machine.poll_timeout().map(|deadline| state.at(deadline.at));
+            drop(state);
+            if let Poll::Ready(out) = attempt.as_mut().poll(cx) {
+                return Poll::Ready(Some(out));
+            }
+            // Without a link nothing stalls, so this only waits for the deadline.
+            self.poll_sleep(cx).map(|_| None)
+        })
+        .await
     }
+}
+
+/// What is shown on another link, where there is a source of it.
+async fn fresh_credential(shared: &Shared) {
+    let source = shared.lock().renewal.source();
+    if let Some(source) = source
+        && let Some(credential) = renewal::ask(source.as_ref()).await
+        && let Err(error) = shared.lock().machine.set_credential(credential)
+    {
+        tracing::warn!("a credential that cannot be shown: {error}");
+    }
+}
+
+/// Whether nobody listens there; a unix socket that is not there is no listener either.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
 }
 
 /// Hands an initiator's session another carrier; gives it back where the session does not take it.

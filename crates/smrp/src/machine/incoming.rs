@@ -130,8 +130,17 @@ impl SessionMachine {
     }
 
     /// Ends both halves of a stream that the application will not see.
+    //= SMRP-X4
     pub(super) fn refuse(&mut self, now: Instant, id: StreamId, code: Code) {
-        self.ledger.charge(Charge::ProvokedReset);
+        // What was under way when a drain named its last streams is nobody's fault: as many as could be open at once.
+        let allowed = self.ours.max_streams_bidi.saturating_add(self.ours.max_streams_uni);
+        let is_late = self.drain.as_mut().filter(|drain| drain.is_final).is_some_and(|drain| {
+            drain.refused_count += 1;
+            drain.refused_count <= allowed
+        });
+        if !is_late {
+            self.ledger.charge(Charge::ProvokedReset);
+        }
         self.stats.streams_refused += 1;
         let why = match code {
             Code::FORBIDDEN => "forbidden",

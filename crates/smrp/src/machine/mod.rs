@@ -73,10 +73,19 @@ pub enum Input<'a> {
 enum Phase {
     /// It has a link.
     Linked,
-    /// It waits for another one, until then.
-    Detached { until: Instant, keep: Duration },
+    /// It waits for another one.
+    Detached,
     /// It is over.
     Over,
+}
+
+/// A link that was lost and has no successor yet that the peer took.
+#[derive(Clone, Copy, Debug)]
+struct Loss {
+    until: Instant,
+    keep: Duration,
+    /// Since when every attempt at another one was refused.
+    refused_since: Option<Instant>,
 }
 
 /// A drain of ours.
@@ -86,6 +95,8 @@ struct Drain {
     ends_at: Instant,
     duration: Duration,
     is_final: bool,
+    /// Streams that came too late.
+    refused_count: u64,
 }
 
 /// A drain of the peer.
@@ -106,6 +117,7 @@ pub struct SessionMachine {
     seed: [u8; 32],
     seed_count: u64,
     phase: Phase,
+    loss: Option<Box<Loss>>,
     link: Link,
     table: Table,
     scheduler: Scheduler,
@@ -125,8 +137,6 @@ pub struct SessionMachine {
     pressure: Pressure,
     access: Access,
     expires_at: Option<Instant>,
-    /// When a session that lost its link gives up; attempts at another one do not move it.
-    keep_until: Option<Instant>,
     handle: Option<Bytes>,
     epoch: u64,
     drain: Option<Box<Drain>>,
@@ -199,6 +209,7 @@ impl SessionMachine {
             seed,
             seed_count: 0,
             phase: Phase::Linked,
+            loss: None,
             link: Link::new(now, config.channel.clone()),
             scheduler: Scheduler::default(),
             control: BytesMut::new(),
@@ -210,7 +221,6 @@ impl SessionMachine {
             pressure: Pressure::Free,
             access: Access::default(),
             expires_at: None,
-            keep_until: None,
             handle: None,
             epoch: 0,
             drain: None,

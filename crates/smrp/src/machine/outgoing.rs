@@ -56,6 +56,10 @@ impl SessionMachine {
                 self.replay.sent(out.len() - fresh_at, out.since(fresh));
             }
         }
+        // The end of the last stream may have been the end of a drain: nobody would ask again for its CLOSE.
+        if !self.link.out.is_empty() {
+            out.put_chunk(core::mem::take(&mut self.link.out).freeze());
+        }
         out.seal();
         if self.is_observed() {
             // Datagrams and frames of the link go first, then what goes out again, then what is new.

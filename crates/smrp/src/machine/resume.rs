@@ -2,7 +2,7 @@
 
 use super::event::{Event, Reattach};
 use super::link::{Link, Stage};
-use super::{Phase, SessionMachine};
+use super::{Loss, Phase, SessionMachine};
 use crate::Role;
 use crate::credential::Channel;
 use crate::error::SessionError;
@@ -30,21 +30,27 @@ impl SessionMachine {
     /// True while it has no link.
     #[must_use]
     pub fn is_detached(&self) -> bool {
-        matches!(self.phase, Phase::Detached { .. })
+        self.phase == Phase::Detached
     }
 
-    //= SMRP-K3, SMRP-L10, SMRP-R5
+    //= SMRP-K3, SMRP-L10, SMRP-R5, SMRP-R20
     pub(super) fn link_lost(&mut self, now: Instant) {
         if self.phase != Phase::Linked {
             return;
         }
+        let is_unanswered = self.link.stage == Stage::Preface;
         self.link.stage = Stage::Over;
         self.link.out = BytesMut::new();
         let keep = self.ours.resumable_with(&self.peer);
         match keep {
             Some(keep) if self.is_resumable() => {
-                let until = *self.keep_until.get_or_insert(now + keep);
-                self.phase = Phase::Detached { until, keep };
+                self.phase = Phase::Detached;
+                if self.loss.is_some() {
+                    // The link that was to be another one did not come to be.
+                    self.redial_failed(now, is_unanswered);
+                } else {
+                    self.loss = Some(Box::new(Loss { until: now + keep, keep, refused_since: None }));
+                }
                 self.observe(|| Observed::LinkLost { keep });
                 self.events.push_back(Event::Detached { keep });
             }
@@ -55,9 +61,21 @@ impl SessionMachine {
         }
     }
 
+    /// Of the initiator: an attempt at another link came to nothing. `is_refused` where the carrier says that nobody listens there:
+    /// whoever kept the session is gone then, unless somebody listens again soon.
+    //= SMRP-R19
+    pub fn redial_failed(&mut self, now: Instant, is_refused: bool) {
+        let now = self.at(now);
+        if self.phase == Phase::Detached
+            && let Some(loss) = &mut self.loss
+        {
+            loss.refused_since = is_refused.then(|| loss.refused_since.unwrap_or(now));
+        }
+    }
+
     #[cfg(all(test, feature = "tokio"))]
     pub(crate) fn detach_for_test(&mut self) {
-        self.phase = Phase::Detached { until: self.now, keep: core::time::Duration::from_secs(1) };
+        self.phase = Phase::Detached;
     }
 
     /// Begins another link; hand in what comes on it from now on. The carrier may be of another kind, `config` says of which.
@@ -198,7 +216,7 @@ impl SessionMachine {
     /// The link is there: first what the peer did not get, then everything else.
     fn go_on(&mut self, now: Instant) {
         self.link.stage = Stage::Established;
-        self.keep_until = None;
+        self.loss = None;
         self.link.told = self.position;
         self.link.heard_at = now;
         self.link.again = self.replay.kept().collect();

@@ -169,10 +169,11 @@ impl SessionMachine {
         self.events.push_back(Event::Ticket(Ticket { handle, lifetime, offline }));
     }
 
-    //= SMRP-L6, SMRP-L8
+    //= SMRP-L6, SMRP-L8, SMRP-L11
     pub(super) fn on_goaway(&mut self, frame: Frame) {
         let Frame::GoAway { is_final, bidi, uni, drain_ms, code, redirect } = frame else { return };
-        let redirect = (!redirect.is_empty()).then(|| shown(&redirect));
+        let named = (!redirect.is_empty()).then(|| shown(&redirect));
+        let redirect = named.or_else(|| self.redirect().map(str::to_owned));
         self.peer_going = Some(Box::new(PeerGoing { redirect: redirect.clone() }));
         let drain = Duration::from_millis(drain_ms);
         self.events.push_back(Event::GoingAway { is_final, drain, code, redirect });
@@ -220,7 +221,8 @@ impl SessionMachine {
         }
         let grace = self.rtt.unwrap_or(Duration::from_millis(50)).max(Duration::from_millis(10)) * 2;
         let final_at = now + grace.min(duration);
-        self.drain = Some(Box::new(Drain { final_at, ends_at: now + duration, duration, is_final: false }));
+        self.drain =
+            Some(Box::new(Drain { final_at, ends_at: now + duration, duration, is_final: false, refused_count: 0 }));
         self.put_goaway(false, (ALL_STREAMS, ALL_STREAMS), duration, redirect.unwrap_or_default());
     }
 
@@ -233,6 +235,19 @@ impl SessionMachine {
             code: Code::SHUTDOWN,
             redirect: Bytes::copy_from_slice(redirect.as_bytes()),
         });
+    }
+
+    /// Whether a drain of ours has named its last streams, and each stream that the peer opened has come to its end.
+    #[must_use]
+    pub fn has_all(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.is_final)
+            && self.table.iter().all(|stream| stream.id.opener() == self.role || stream.recv.has_ended)
+    }
+
+    /// Where the peer says to go instead, once it goes away. It is what the peer says, escaped.
+    #[must_use]
+    pub fn redirect(&self) -> Option<&str> {
+        self.peer_going.as_ref()?.redirect.as_deref()
     }
 
     pub(super) fn finish_drain(&mut self) {
@@ -259,7 +274,8 @@ impl SessionMachine {
         if self.end.is_some() {
             return;
         }
-        if self.table.len() == 0 {
+        // What waits to be told, such as what became of a stream, goes out first.
+        if self.table.len() == 0 && self.control.is_empty() {
             let error = SessionError::Closed { code: Code::NO_ERROR };
             return self.close_with(Code::NO_ERROR, 0, "", error);
         }

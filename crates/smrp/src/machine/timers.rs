@@ -2,7 +2,7 @@
 
 use super::link::Stage;
 use super::stream::{RecvState, SendState};
-use super::{Phase, SessionMachine};
+use super::{Loss, Phase, SessionMachine};
 use crate::Role;
 use crate::error::SessionError;
 use crate::wire::Code;
@@ -24,6 +24,8 @@ pub enum Reason {
     Pause,
     /// The session has been without a link for long enough.
     Detached,
+    /// Nobody has listened at the other end for long enough.
+    Refused,
     /// The time of a stream has passed.
     StreamDeadline,
     /// The drain names its last streams.
@@ -42,8 +44,12 @@ impl SessionMachine {
         }
         let deadline = |at, reason| Some(Deadline::new(at, reason));
         let streams = self.deadlines.first().map(|(at, _)| Deadline::new(*at, Reason::StreamDeadline));
-        if let Phase::Detached { until, .. } = self.phase {
-            return deadline(until, Reason::Detached);
+        if self.phase == Phase::Detached {
+            let loss = self.loss.as_ref();
+            let until = loss.map(|loss| Deadline::new(loss.until, Reason::Detached));
+            let refused = loss.and_then(|loss| loss.refused_since);
+            let refused = refused.map(|since| Deadline::new(since + limits.refused_timeout, Reason::Refused));
+            return earliest([until, refused]);
         }
         let drain = self.drain.as_ref().map(|drain| {
             if drain.is_final {
@@ -88,6 +94,12 @@ impl SessionMachine {
     fn due(&mut self, now: Instant, reason: Reason) {
         let limits = &self.config.limits;
         match reason {
+            //= SMRP-R20
+            Reason::Preface | Reason::Handshake if self.loss.is_some() => {
+                // Silence says nothing about who kept the session: a host that was not reached, a process that was stopped.
+                self.link_lost(now);
+                self.redial_failed(now, false);
+            }
             //= SMRP-P12, SMRP-X10
             Reason::Preface => {
                 let after = limits.preface_timeout;
@@ -117,10 +129,12 @@ impl SessionMachine {
             Reason::Pause => self.link.paused_until = None,
             //= SMRP-R5
             Reason::Detached => {
-                if let Phase::Detached { keep, .. } = self.phase {
-                    self.end_with(SessionError::NotReattached(keep));
+                if let Some(Loss { keep, .. }) = self.loss.as_deref() {
+                    self.end_with(SessionError::NotReattached(*keep));
                 }
             }
+            //= SMRP-R19
+            Reason::Refused => self.end_with(SessionError::NobodyListens(limits.refused_timeout)),
             Reason::StreamDeadline => self.stream_due(now),
             Reason::DrainFinal => self.finish_drain(),
             //= SMRP-L7

@@ -10,6 +10,7 @@
 
 mod auth;
 mod budget;
+mod drain;
 mod driver;
 mod hostile;
 mod inspect;
@@ -19,6 +20,7 @@ mod order;
 mod pair;
 mod proofs;
 mod raw;
+mod redial;
 mod renewal;
 mod resume;
 mod session;

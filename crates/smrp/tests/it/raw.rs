@@ -115,6 +115,13 @@ impl Raw {
         *code
     }
 
+    /// [`read`](Self::read), where the end of the session is not to be taken with it.
+    pub(crate) fn read_unless_over(&mut self) {
+        if self.is_fine() {
+            self.read();
+        }
+    }
+
     pub(crate) fn is_fine(&mut self) -> bool {
         self.end.session.ended().is_none()
     }

@@ -7,6 +7,7 @@ mod handle;
 use crate::args::Serve;
 use crate::failure::Failure;
 use crate::talk::{Talk, data_line};
+use futures_util::FutureExt as _;
 use handle::Handler;
 use postroad::transfer::{Existing, Store};
 use postroad::url::Protocol;
@@ -30,6 +31,7 @@ struct Server {
     talk: Talk,
     work: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
+    redirect: Option<String>,
     connection_count: AtomicU64,
     message_count: AtomicU64,
 }
@@ -45,6 +47,7 @@ pub(crate) async fn run(verb: Serve, talk: Talk) -> Result<(), Failure> {
         talk,
         work: Arc::new(Semaphore::new(WORK_COUNT_MAX)),
         stopping,
+        redirect: verb.redirect.clone(),
         connection_count: AtomicU64::new(0),
         message_count: AtomicU64::new(0),
     });
@@ -155,6 +158,10 @@ async fn accept(mut listener: Listener, server: Arc<Server>) -> Result<(), Failu
             }
         }
     }
+    // Those that are ready already count as accepted: their peers may have sent something.
+    while let Some(Ok(connection)) = listener.accept().now_or_never() {
+        connections.spawn(serve(connection, Arc::clone(&server)));
+    }
     drop(listener);
     while connections.join_next().await.is_some() {}
     Ok(())
@@ -168,10 +175,17 @@ async fn serve(connection: Connection, server: Arc<Server>) {
     }
     let mut stopping = server.stopping.clone();
     let mut work = JoinSet::new();
+    let mut is_draining = false;
     let ended = loop {
         let incoming = loop {
             tokio::select! {
-                _ = stopping.wait_for(|stopping| *stopping) => break Ok(None),
+                _ = stopping.wait_for(|stopping| *stopping), if !is_draining => {
+                    // A peer that can be told goes on to be served until all that it sent has come.
+                    is_draining = connection.drain(DRAIN_TIMEOUT, server.redirect.as_deref()).is_ok();
+                    if !is_draining {
+                        break Ok(None);
+                    }
+                }
                 Some(_) = work.join_next() => {}
                 incoming = connection.receive() => break incoming,
             }

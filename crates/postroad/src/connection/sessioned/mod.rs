@@ -22,10 +22,10 @@ use bytes::Bytes;
 use router::Raw;
 use smrp::{Code, MessageSender, OpenError, ReceiveError, SendError, Session, SessionError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use stream::ReplyWay;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 /// How long a closing connection waits for its bodies, and for the other end.
@@ -50,6 +50,9 @@ struct Inner {
     waiting: Arc<AtomicUsize>,
     refused: Arc<AtomicU64>,
     bodies: Arc<Bodies>,
+    is_draining: AtomicBool,
+    /// Tells the router.
+    draining: Arc<Notify>,
     router: AbortHandle,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -131,11 +134,12 @@ impl Sessioned {
     }
 
     fn open_error(&self, what: &str, error: OpenError) -> Error {
+        // Where no stream could be opened nothing was sent.
         match error {
-            OpenError::Session(end) => self.session_error(what, &end),
-            OpenError::TooLarge { len, max } => too_large(what, len, max),
-            OpenError::GoingAway { .. } => Error::new(ErrorKind::Closed, what, error.to_string()),
-            other => Error::new(ErrorKind::Lost, what, other.to_string()).with_source(other),
+            OpenError::Session(end) => self.session_error(what, &end).unprocessed(),
+            OpenError::TooLarge { len, max } => too_large(what, len, max).unprocessed(),
+            OpenError::GoingAway { .. } => Error::new(ErrorKind::Closed, what, error.to_string()).unprocessed(),
+            other => Error::new(ErrorKind::Lost, what, other.to_string()).with_source(other).unprocessed(),
         }
     }
 
@@ -143,6 +147,7 @@ impl Sessioned {
         match error {
             SendError::Session(end) => self.session_error(what, &end),
             SendError::TooLarge { len, max } => too_large(what, len, max),
+            SendError::Stopped(Code::REFUSED) => not_processed(what),
             SendError::Stopped(code) => {
                 Error::new(ErrorKind::Peer, what, format!("the peer wants no more of it ({code})"))
             }
@@ -156,6 +161,7 @@ impl Sessioned {
             ReceiveError::Reset(Code::FORBIDDEN) => {
                 Error::new(ErrorKind::Peer, what, "the peer does not allow it to who we are")
             }
+            ReceiveError::Reset(Code::REFUSED) => not_processed(what),
             ReceiveError::Reset(code) => Error::new(ErrorKind::Peer, what, format!("the peer gave it up ({code})")),
             ReceiveError::TooLarge(max) => {
                 let why = format!("limit message_len_max reached: it has more than {max} octets");
@@ -255,6 +261,9 @@ impl Sessioned {
     pub(super) async fn receive(&self) -> Result<Option<Incoming>, Error> {
         let raw = self.0.queue.lock().await.recv().await;
         let Some(raw) = raw else {
+            if self.0.is_draining.load(Ordering::Relaxed) && self.0.session.has_all() {
+                return Ok(None);
+            }
             let end = self.0.session.closed().await;
             let error = self.session_error("the session broke", &end);
             return if error.kind() == ErrorKind::Closed { Ok(None) } else { Err(error) };
@@ -282,6 +291,17 @@ impl Sessioned {
     pub(super) async fn flush_of(&self, stream: smrp::StreamId) -> Result<(), Error> {
         let flushed = self.0.session.flushed_of(stream).await;
         flushed.map_err(|end| self.session_error("could not send everything", &end))
+    }
+
+    pub(super) fn drain(&self, timeout: Duration, redirect: Option<&str>) {
+        self.0.session.drain(timeout, redirect);
+        self.0.is_draining.store(true, Ordering::Relaxed);
+        self.0.draining.notify_one();
+    }
+
+    pub(super) async fn going_away(&self) -> Option<String> {
+        drop(self.0.session.going_away().await);
+        self.0.session.redirect()
     }
 
     pub(super) async fn close(&self) -> Result<(), Error> {
@@ -315,6 +335,11 @@ fn name_of(url: &Url) -> Option<&str> {
 
 const fn is_in_order(code: Code) -> bool {
     matches!(code, Code::NO_ERROR | Code::SHUTDOWN)
+}
+
+fn not_processed(what: &str) -> Error {
+    let why = "the peer did not process it: it goes away, or wants nothing of the kind";
+    Error::new(ErrorKind::Peer, what, why).with_remedy("send it again, over another connection").unprocessed()
 }
 
 fn too_large(what: &str, len: usize, max: u64) -> Error {

@@ -6,9 +6,10 @@ use crate::connect::in_time;
 use crate::options::{self, ConnectOptions, ListenOptions, config};
 use crate::url::{Address, Transport, Url};
 use crate::{Error, ErrorKind, Limits};
-use postroad_transport::Carrier;
+use postroad_transport::{Carrier, CarrierError, ErrorKind as CarrierKind};
 use smrp::{Accepted, Acceptor, Config, Dial, Security, Session, SessionError};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 /// What an acceptor came to.
@@ -112,15 +113,25 @@ pub(crate) async fn dial(url: &Url, options: &ConnectOptions) -> Result<(Session
             // The futures of the handshakes are large; here they are on the heap once.
             Box::pin(async move {
                 let carrier = in_time(&url, &options, carrier::open(&url, &options)).await;
-                carrier
-                    .and_then(|carrier| over(carrier, at, false))
-                    .map(|(carrier, _)| carrier)
-                    .map_err(std::io::Error::other)
+                carrier.and_then(|carrier| over(carrier, at, false)).map(|(carrier, _)| carrier).map_err(redial_error)
             })
         });
     }
     let session = dial.connect(carrier).await.map_err(|error| handshake_error(url, error))?;
     Ok((session, peer))
+}
+
+/// Why there is no other connection: a session has to know where nobody listens any more.
+//= SMRP-R19
+fn redial_error(error: Error) -> std::io::Error {
+    use core::error::Error as _;
+    let carrier = error.source().and_then(|source| source.downcast_ref::<CarrierError>());
+    // A unix socket whose file is gone has no listener either.
+    let io = carrier.and_then(|carrier| carrier.source()?.downcast_ref::<std::io::Error>());
+    let is_gone = io.is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound);
+    let is_refused = is_gone || carrier.is_some_and(|carrier| carrier.kind() == CarrierKind::Refused);
+    let kind = if is_refused { std::io::ErrorKind::ConnectionRefused } else { std::io::ErrorKind::Other };
+    std::io::Error::new(kind, error)
 }
 
 /// What accepts the sessions of a listener, those that come back among them.
@@ -214,6 +225,8 @@ fn start(
         waiting: Arc::default(),
         refused: Arc::default(),
         bodies: Arc::default(),
+        is_draining: AtomicBool::new(false),
+        draining: Arc::default(),
         router,
         _place: place,
     })

@@ -5,8 +5,10 @@ use super::{Sessioned, parts};
 use crate::{Error, ErrorKind, Message};
 use smrp::{IncomingRequest, IncomingStream, MessageReceiver};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Interval;
 
 /// What came, before it is an `Incoming`.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) enum Raw {
 pub(super) async fn run(session: smrp::Session, connection: Weak<super::Inner>, queue: mpsc::Sender<Raw>) {
     let mut tasks = JoinSet::new();
     let mut is_going = false;
+    let Some(draining) = connection.upgrade().map(|inner| inner.draining.clone()) else { return };
+    let mut looking: Option<Interval> = None;
     loop {
         tokio::select! {
             biased;
@@ -43,6 +47,13 @@ pub(super) async fn run(session: smrp::Session, connection: Weak<super::Inner>, 
                 _ => break,
             },
             Some(_) = tasks.join_next() => {}
+            () = draining.notified(), if looking.is_none() => looking = Some(tokio::time::interval(LOOK_AFTER)),
+            // Behind the last stream of the peer nothing is to come, though its replies may still be on their way.
+            () = tick(&mut looking), if looking.is_some() => {
+                if tasks.is_empty() && session.has_all() {
+                    break;
+                }
+            }
             going = session.going_away(), if !is_going => {
                 is_going = true;
                 // Nothing new can be said: what was said ends in good order, so that the peer can close.
@@ -56,6 +67,15 @@ pub(super) async fn run(session: smrp::Session, connection: Weak<super::Inner>, 
     }
     // What came before the end is still delivered.
     while tasks.join_next().await.is_some() {}
+}
+
+/// How often a session that drains is asked whether everything has come.
+const LOOK_AFTER: Duration = Duration::from_millis(20);
+
+async fn tick(interval: &mut Option<Interval>) {
+    if let Some(interval) = interval {
+        interval.tick().await;
+    }
 }
 
 fn whole_request(request: IncomingRequest) -> Raw {
