@@ -119,7 +119,7 @@ fn compared(committed: &BTreeMap<String, Cost>, measured: &BTreeMap<String, Cost
             continue;
         };
         let change = (cost.instructions / before.instructions - 1.0) * 100.0;
-        if change.abs() > SLACK {
+        if change.abs() > SLACK + 1e-9 {
             let (now, then) = (cost.instructions, before.instructions);
             faults.push(Fault::new(
                 format!("{name} takes {now:.0} instructions, not {then:.0} ({change:+.1} %)"),
@@ -127,7 +127,7 @@ fn compared(committed: &BTreeMap<String, Cost>, measured: &BTreeMap<String, Cost
             ));
         }
         let most = (before.allocations * SLACK / 100.0).max(ALLOCATIONS_SLACK);
-        if (cost.allocations - before.allocations).abs() > most {
+        if (cost.allocations - before.allocations).abs() > most + 1e-9 {
             let (now, then) = (cost.allocations, before.allocations);
             faults.push(Fault::new(format!("{name} allocates {now:.2} times, not {then:.2}"), remedy));
         }

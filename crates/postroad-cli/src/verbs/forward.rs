@@ -18,11 +18,12 @@ pub(crate) async fn run(verb: Forward, talk: Talk) -> Result<(), Failure> {
     let opening = forward::Forward::open(&local, url, target.clone(), ConnectOptions::new(), options);
     let forward = talk.waiting(&what, opening).await?;
     let local = forward.local().to_string();
+    let interrupted = super::interrupted();
     if talk.is_json() {
         let target = target.to_string();
         data_line(&json!({"schema": "postroad-forward/1", "forwarding": local, "to": target}).to_string())?;
     } else {
         data_line(&format!("forwarding {local} to {target}"))?;
     }
-    forward.run_until(super::interrupted()).await.map_err(Failure::from)
+    forward.run_until(interrupted).await.map_err(Failure::from)
 }

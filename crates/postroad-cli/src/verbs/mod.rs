@@ -33,15 +33,16 @@ pub(crate) async fn connect(url: &str, options: ConnectOptions, talk: &Talk) -> 
     })
 }
 
-/// Ctrl-C, or what a service manager sends.
-pub(crate) async fn interrupted() {
+/// Ctrl-C, or what a service manager sends. It is caught from the call on, not from the first wait: whoever reads that we are ready may
+/// send it at once.
+pub(crate) fn interrupted() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }

@@ -171,7 +171,8 @@ fn refusals_are_told_in_words_and_interrupts_end_both_in_order() {
         let mut said = String::new();
         running.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         assert!(said.contains(words), "{said}");
-        assert!(running.0.wait().unwrap().success());
+        let status = running.0.wait().unwrap();
+        assert!(status.success(), "{status}: {said}");
     }
     let (mut running, line) = forward(server.url(), &dead, &["--json"]);
     let object = json(&line);

@@ -25,13 +25,14 @@ pub(super) async fn run(verb: Serve, talk: Talk) -> Result<(), Failure> {
     }
     let (stop, _) = watch::channel(false);
     let mut tasks = JoinSet::new();
+    let interrupted_once = interrupted();
     for exit in exits {
         announce(exit.url(), &talk)?;
         let mut stopped = stop.subscribe();
         tasks.spawn(exit.run_until(async move { drop(stopped.wait_for(|stopped| *stopped).await) }));
     }
     tokio::select! {
-        () = interrupted() => {}
+        () = interrupted_once => {}
         // One ends only where it failed.
         Some(ended) = tasks.join_next() => return ended.unwrap_or(Ok(())).map_err(Failure::from),
     }

@@ -68,12 +68,13 @@ pub(crate) async fn run(verb: Serve, talk: Talk) -> Result<(), Failure> {
     for url in verb.urls.iter().filter(|_| !verb.connect) {
         listeners.push(postroad::listen_with(url, options.clone()).await?);
     }
+    let interrupted = super::interrupted();
     for listener in listeners {
         announce(listener.url(), &talk)?;
         tasks.spawn(accept(listener, Arc::clone(&server)));
     }
     let ended = tokio::select! {
-        () = super::interrupted() => None,
+        () = interrupted => None,
         // A listener ends only where it failed, a connection also where its peer closed it.
         Some(ended) = tasks.join_next() => Some(ended.unwrap_or(Ok(()))),
     };
