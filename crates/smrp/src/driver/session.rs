@@ -307,12 +307,13 @@ impl Session {
         Ok((MessageReceiver::of(self.shared.clone(), id, Some(opened)), sender))
     }
 
-    /// The next request of the peer, whole. Cancel-safe.
+    /// The next request of the peer, whole. Cancel-safe. It waits while more than [`Limits::replies_len_max`](crate::Limits::replies_len_max)
+    /// octets of replies wait to be sent.
     ///
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn accept_request(&self) -> Result<IncomingRequest, SessionError> {
-        let opened = poll_fn(|cx| self.shared.lock().poll_queue(|state| &mut state.requests, cx)).await?;
+        let opened = poll_fn(|cx| self.shared.lock().poll_request(cx)).await?;
         Ok(IncomingRequest::of(&self.shared, opened))
     }
 

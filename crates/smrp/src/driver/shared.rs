@@ -60,6 +60,8 @@ pub(super) struct State {
     pub(super) streams: Queue,
     pub(super) channels: Queue,
     pub(super) requests: Queue,
+    /// Whoever asks for one waits until replies were sent.
+    holds_requests: bool,
     openers: [Vec<Waker>; 2],
     datagram_wakers: Vec<Waker>,
     state_wakers: Vec<Waker>,
@@ -108,6 +110,7 @@ impl Shared {
             streams: Queue::default(),
             channels: Queue::default(),
             requests: Queue::default(),
+            holds_requests: false,
             openers: [Vec::new(), Vec::new()],
             datagram_wakers: Vec::new(),
             state_wakers: Vec::new(),
@@ -176,6 +179,25 @@ impl State {
     /// For whoever waits for the handshake, or for the end.
     pub(super) fn wait_for_state(&mut self, cx: &Context<'_>) {
         keep_in(&mut self.state_wakers, cx);
+    }
+
+    /// The next request, where replies do not pile up.
+    //= SMRP-X13
+    pub(super) fn poll_request(&mut self, cx: &Context<'_>) -> Poll<Result<Opened, SessionError>> {
+        if self.machine.wants_requests() || self.end.is_some() {
+            return self.poll_queue(|state| &mut state.requests, cx);
+        }
+        keep_in(&mut self.requests.wakers, cx);
+        self.holds_requests = true;
+        Poll::Pending
+    }
+
+    /// Something was sent, so there may be room for replies again.
+    pub(super) fn release_requests(&mut self) {
+        if self.holds_requests && self.machine.wants_requests() {
+            self.holds_requests = false;
+            self.requests.wakers.drain(..).for_each(Waker::wake);
+        }
     }
 
     /// The next stream of the peer of one sort.
@@ -247,6 +269,7 @@ impl State {
         while let Some(event) = self.machine.poll_event() {
             self.deliver(event);
         }
+        self.release_requests();
         if self.waiting.is_empty() && self.waiting.capacity() > 64 {
             self.waiting = Waiting::default();
         }

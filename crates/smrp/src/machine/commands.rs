@@ -127,8 +127,12 @@ impl SessionMachine {
         if body.len() as u64 > max {
             return Err(SendError::TooLarge { len: body.len(), max });
         }
+        let len = body.len() as u64;
         stream.send.buffer.push(body);
         stream.send.state = SendState::Finishing;
+        if id.opener() != self.role {
+            self.replies_len += len;
+        }
         self.schedule(id);
         Ok(())
     }

@@ -156,6 +156,8 @@ pub struct SessionMachine {
     replay: Replay,
     /// Octets of session frames received whole.
     position: u64,
+    /// Octets of whole replies of ours that were not sent yet.
+    replies_len: u64,
     ledger: Ledger,
     events: VecDeque<Event>,
     datagrams: Datagrams,
@@ -216,6 +218,7 @@ impl SessionMachine {
             scheduler: Scheduler::default(),
             control: BytesMut::new(),
             position: 0,
+            replies_len: 0,
             events: VecDeque::new(),
             datagrams: Datagrams::default(),
             access: Access::default(),
@@ -324,6 +327,20 @@ impl SessionMachine {
             && self.control.len() <= self.config.limits.control_len_max
     }
 
+    /// Whether the application should be given another request of the peer: not while too many replies wait to be sent, as where the peer asks and reads nothing.
+    //= SMRP-X13
+    #[must_use]
+    pub fn wants_requests(&self) -> bool {
+        self.replies_len <= self.config.limits.replies_len_max as u64
+    }
+
+    /// Octets of a reply of ours that were sent, or never will be.
+    fn reply_went(&mut self, id: StreamId, len: u64) {
+        if id.opener() != self.role {
+            self.replies_len = self.replies_len.saturating_sub(len);
+        }
+    }
+
     /// Time does not go back.
     fn at(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
@@ -384,6 +401,7 @@ impl SessionMachine {
         self.datagrams.out_len = 0;
         self.control = BytesMut::new();
         self.link.again = Vec::new();
+        self.drop_parts();
     }
 
     /// The direction that data of ours takes, and whether we have it.

@@ -149,7 +149,11 @@ impl SessionMachine {
         };
         let has_room = stream.send.queued_len() * 2 <= self.config.limits.send_buffer_len_max;
         let wakes = has_room || stream.send.is_done();
+        let is_request = stream.kind == Kind::Request;
         self.credit.sent += wrote.len;
+        if is_request {
+            self.reply_went(id, wrote.len);
+        }
         self.stats.frames_sent += wrote.frames;
         if wakes {
             self.wake_writer(id);
@@ -231,7 +235,13 @@ impl SessionMachine {
             return;
         }
         let reliable_len = reliable_len.min(stream.send.sent + stream.send.buffer.len() as u64);
+        let queued = stream.send.buffer.len();
         stream.send.drop_queued(reliable_len);
+        let dropped = (queued - stream.send.buffer.len()) as u64;
+        if stream.kind == Kind::Request {
+            self.reply_went(id, dropped);
+        }
+        let Some(stream) = self.table.get_mut(id) else { return };
         if !stream.is_open && reliable_len == 0 && id.direction() == Direction::Uni {
             // The peer has never heard of it, and need not.
             stream.send.state = SendState::Reset(code);

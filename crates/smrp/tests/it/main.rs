@@ -9,6 +9,7 @@
 )]
 
 mod auth;
+mod bounds;
 mod drain;
 mod driver;
 mod hostile;

@@ -43,7 +43,9 @@ fn settings(url: &Url, limits: &Limits) -> Result<Config, Error> {
     let mut config = Config::new(security, is_local);
     config.settings.max_message = (limits.message_len_max as u64).clamp(1, 1 << 32);
     config.settings.max_streams_bidi = 1_024;
-    config.limits.assembly_len_max = limits.assembly_len_max as u64;
+    // Half messages of one peer: the longest one, and no more than the session would hold by itself.
+    let assembly_len_max = config.limits.assembly_len_max.max(limits.message_len_max as u64);
+    config.limits.assembly_len_max = assembly_len_max.min(limits.assembly_len_max as u64);
     config.limits.handshake_timeout = limits.handshake_timeout;
     config.limits.preface_timeout = config.limits.preface_timeout.min(limits.handshake_timeout);
     if let Some(timeout) = url.options().peer_timeout {
