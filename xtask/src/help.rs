@@ -13,6 +13,7 @@ Usage: cargo xtask COMMAND [--help]
   conformance   the conformance cases, and docs/conformance.md
   counts        instructions and allocations of the hot paths, as valgrind counts them
   dissector     docs/wire/smp121.lua, for Wireshark
+  attack        attacks on the release binary, with a bystander, and docs/attacks.md
   interop       exchanges with programs that nobody here wrote
   fuzz-smoke    each fuzz target for a short while
   bench         figures beside peers
@@ -93,6 +94,14 @@ Usage: cargo xtask interop npm-smp|npm-wrp
 Installs the packages under target/interop (without their install scripts) and exchanges messages: with npm `smp` 1.1.3, or with
 devices and servers made of npm `ws` and `@msgpack/msgpack`. Needs node and npm.";
 
+const ATTACK: &str = "\
+Usage: cargo xtask attack [--list] [--only ID,ID..] [--seconds N] [--no-times] [--json] | --write
+
+Builds the release binary, attacks it over loopback, one attacker at a time, and says which promises were kept: it lives, its memory
+stays within bounds, others are answered in time. --write runs all attacks and puts the results into docs/attacks.md.
+
+Example: cargo xtask attack --only rapid-reset,pings";
+
 const BENCH: &str = "\
 Usage: cargo xtask bench [ARGS..]
 
@@ -117,6 +126,7 @@ pub(crate) fn of(command: &str) -> Option<&'static str> {
         "counts" => COUNTS,
         "dissector" => DISSECTOR,
         "interop" => INTEROP,
+        "attack" => ATTACK,
         "bench" => BENCH,
         "fuzz-smoke" => FUZZ,
         _ => return None,

@@ -17,6 +17,7 @@ macro_rules! complain {
     }};
 }
 
+mod attack;
 mod ci;
 mod conformance;
 mod counts;
@@ -80,6 +81,7 @@ fn dispatch(root: &Root, command: &str, rest: &[String]) -> anyhow::Result<Outco
         "tidy" => run::no_arguments(rest, || tidy::gate(root)),
         "test" => test::command(root, rest),
         "ci" => ci::command(root, rest),
+        "attack" => attack::command(root, rest),
         "conformance" => conformance::command(root, rest),
         "counts" => counts::command(root, rest),
         "dissector" => dissector::command(root, rest),

@@ -29,6 +29,8 @@ pub struct Limits {
     pub control_len_max: usize,
     /// Octets of datagrams that wait to be sent, and as many that wait to be taken. Default 256 KiB.
     pub datagram_queue_len_max: usize,
+    /// Octets of whole replies that wait to be sent. Default 4 MiB; beyond it the application gets no more requests of the peer until some were sent.
+    pub replies_len_max: usize,
     /// Time for the preface. Default 3 s.
     pub preface_timeout: Duration,
     /// Time for the whole handshake. Default 10 s.
@@ -50,6 +52,7 @@ impl Default for Limits {
             assembly_len_max: 16 << 20,
             control_len_max: 64 << 10,
             datagram_queue_len_max: 256 << 10,
+            replies_len_max: 4 << 20,
             preface_timeout: Duration::from_secs(3),
             handshake_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),

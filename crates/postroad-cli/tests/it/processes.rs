@@ -152,6 +152,27 @@ async fn a_server_that_stands_still_for_two_seconds_loses_nothing() {
     connection.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_peer_that_ends_nothing_does_not_take_the_places_of_the_others() {
+    let server = Server::start(&["smrp+tcp://127.0.0.1:0"], &["--echo"]);
+    let other = connect_to(&server, "").await;
+    // More than a server works on, over connections that are each allowed to.
+    let greedy = [connect_to(&server, "").await, connect_to(&server, "").await];
+    let mut held = JoinSet::new();
+    for number in 0..1_200 {
+        let greedy = greedy[number % 2].clone();
+        held.spawn(async move {
+            let mut request = greedy.open_request("never through").await.unwrap();
+            request.write("x").await.unwrap();
+            std::future::pending::<()>().await;
+            drop(request);
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let asked = other.request_within("still there", Duration::from_secs(5)).await.unwrap();
+    assert_eq!(asked.text(0), Some("still there"));
+}
+
 /// What the clients of a service that is rolled share.
 struct Clients {
     connection: watch::Sender<Connection>,

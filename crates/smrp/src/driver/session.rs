@@ -380,10 +380,18 @@ impl Session {
     }
 
     async fn next_in(&self, line: Line, which: fn(&mut State) -> &mut Queue) -> Result<Opened, SessionError> {
+        self.next(line, |state| state.next_in(which)).await
+    }
+
+    async fn next(
+        &self,
+        line: Line,
+        next: impl Fn(&mut State) -> Option<Result<Opened, SessionError>>,
+    ) -> Result<Opened, SessionError> {
         let mut waiter = Waiter::of(&self.shared, line);
         poll_fn(|cx| {
             let mut state = self.shared.lock();
-            if let Some(next) = state.next_in(which) {
+            if let Some(next) = next(&mut state) {
                 return Poll::Ready(next);
             }
             waiter.wait(&mut state, cx);
@@ -412,12 +420,13 @@ impl Session {
         Ok((MessageReceiver::of(self.shared.clone(), id, Some(opened)), sender))
     }
 
-    /// The next request of the peer, whole. Cancel-safe.
+    /// The next request of the peer, whole. Cancel-safe. It waits while more than [`Limits::replies_len_max`](crate::Limits::replies_len_max)
+    /// octets of replies wait to be sent.
     ///
     /// # Errors
     /// [`SessionError`] at the end of the session.
     pub async fn accept_request(&self) -> Result<IncomingRequest, SessionError> {
-        let opened = self.next_in(Line::Requests, |state| &mut state.requests).await?;
+        let opened = self.next(Line::Requests, State::next_request).await?;
         Ok(IncomingRequest::of(&self.shared, opened))
     }
 

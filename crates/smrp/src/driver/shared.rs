@@ -62,6 +62,8 @@ pub(super) struct State {
     pub(super) streams: Queue,
     pub(super) channels: Queue,
     pub(super) requests: Queue,
+    /// Whoever asks for one waits until replies were sent.
+    holds_requests: bool,
     openers: [Wakers; 2],
     datagram_wakers: Wakers,
     state_wakers: Wakers,
@@ -117,6 +119,7 @@ impl Shared {
             streams: Queue::default(),
             channels: Queue::default(),
             requests: Queue::default(),
+            holds_requests: false,
             openers: [Wakers::default(), Wakers::default()],
             datagram_wakers: Wakers::default(),
             state_wakers: Wakers::default(),
@@ -202,6 +205,24 @@ impl State {
         self.flush_wakers.wake_all();
     }
 
+    /// The next request, where replies do not pile up.
+    //= SMRP-X13
+    pub(super) fn next_request(&mut self) -> Option<Result<Opened, SessionError>> {
+        if self.machine.wants_requests() || self.end.is_some() {
+            return self.next_in(|state| &mut state.requests);
+        }
+        self.holds_requests = true;
+        None
+    }
+
+    /// Something was sent, so there may be room for replies again.
+    pub(super) fn release_requests(&mut self) {
+        if self.holds_requests && self.machine.wants_requests() {
+            self.holds_requests = false;
+            self.requests.wakers.wake_all();
+        }
+    }
+
     /// The next stream of the peer of one sort; `None` where there is none yet.
     pub(super) fn next_in(&mut self, which: fn(&mut Self) -> &mut Queue) -> Option<Result<Opened, SessionError>> {
         let queue = which(self);
@@ -262,6 +283,7 @@ impl State {
         while let Some(event) = self.machine.poll_event() {
             self.deliver(event);
         }
+        self.release_requests();
         if self.waiting.is_empty() && self.waiting.capacity() > 64 {
             self.waiting = Waiting::default();
         }

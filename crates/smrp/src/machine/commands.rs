@@ -136,6 +136,9 @@ impl SessionMachine {
         let len = body.len();
         stream.send.buffer.push(body);
         stream.send.state = SendState::Finishing;
+        if id.opener() != self.role {
+            self.replies_len += len as u64;
+        }
         self.queued(len);
         self.schedule(id);
         Ok(())

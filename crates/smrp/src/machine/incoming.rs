@@ -326,6 +326,20 @@ impl SessionMachine {
     }
 
     /// A request that will never be whole: nobody was told of it, and nobody will be.
+    /// At the end of the session: what will never be whole goes at once, and does not wait for whoever still holds the session.
+    //= SMRP-X10
+    pub(super) fn drop_parts(&mut self) {
+        for id in self.table.ids() {
+            let Some(stream) = self.table.get_mut(id) else { continue };
+            if matches!(stream.beginning.as_deref(), Some(Beginning::Arriving(_))) {
+                stream.recv.buffer.clear();
+            }
+            if let Some(messages) = &mut stream.recv.messages {
+                messages.assemblies = Vec::new();
+            }
+        }
+    }
+
     fn drop_arriving(&mut self, id: StreamId) {
         let Some(stream) = self.table.get_mut(id) else { return };
         if stream.take_arriving().is_some() {

@@ -127,6 +127,8 @@ pub struct SessionMachine {
     replay: Replay,
     /// Octets of session frames received whole.
     position: u64,
+    /// Octets of whole replies of ours that were not sent yet.
+    replies_len: u64,
     ledger: Ledger,
     events: VecDeque<Event>,
     datagrams: Datagrams,
@@ -214,6 +216,7 @@ impl SessionMachine {
             scheduler: Scheduler::default(),
             control: BytesMut::new(),
             position: 0,
+            replies_len: 0,
             events: VecDeque::new(),
             datagrams: Datagrams::default(),
             queued_len: 0,
@@ -312,6 +315,20 @@ impl SessionMachine {
             && self.control.len() <= self.config.limits.control_len_max
     }
 
+    /// Whether the application should be given another request of the peer: not while too many replies wait to be sent, as where the peer asks and reads nothing.
+    //= SMRP-X13
+    #[must_use]
+    pub fn wants_requests(&self) -> bool {
+        self.replies_len <= self.config.limits.replies_len_max as u64
+    }
+
+    /// Octets of a reply of ours that were sent, or never will be.
+    fn reply_went(&mut self, id: StreamId, len: u64) {
+        if id.opener() != self.role {
+            self.replies_len = self.replies_len.saturating_sub(len);
+        }
+    }
+
     /// Time does not go back.
     fn at(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
@@ -373,6 +390,7 @@ impl SessionMachine {
         self.datagrams.out_len = 0;
         self.control = BytesMut::new();
         self.link.again = Vec::new();
+        self.drop_parts();
         // Nothing of it goes out any more; what came may still be taken.
         for stream in self.table.iter_mut() {
             stream.send.drop_queued(0);

@@ -7,7 +7,7 @@ use super::stream::{Beginning, RecvState, SendState, Stream};
 use super::{Phase, SessionMachine, Transmit};
 use crate::trace::Observed;
 use crate::wire::{Code, Frame, Open, Parameters, number, put_header, put_varint, varint_len};
-use crate::{Direction, Role, StreamId};
+use crate::{Direction, Kind, Role, StreamId};
 use bytes::{BufMut, Bytes, BytesMut};
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -165,6 +165,7 @@ impl SessionMachine {
             true => Outcome::More { is_incremental: stream.priority.is_incremental() },
             false => Outcome::Done,
         };
+        let is_request = stream.kind == Kind::Request;
         let left = stream.send.queued_len();
         let is_done = stream.send.is_done();
         // It has more, and its own credit is used up.
@@ -173,6 +174,9 @@ impl SessionMachine {
         let wakes = is_done || left * 2 <= self.send_len_max();
         self.queued_len -= (before - left) as u64;
         self.credit.sent += wrote.len;
+        if is_request {
+            self.reply_went(id, wrote.len);
+        }
         self.stats.frames_sent += wrote.frames;
         if wrote.expired > 0 {
             self.observe_drop("message_out", "expired", Some(id), wrote.expired);
@@ -262,7 +266,13 @@ impl SessionMachine {
             return;
         }
         let reliable_len = reliable_len.min(stream.send.sent + stream.send.buffer.len() as u64);
-        self.queued_len -= stream.send.drop_queued(reliable_len);
+        let dropped = stream.send.drop_queued(reliable_len);
+        let is_request = stream.kind == Kind::Request;
+        self.queued_len -= dropped;
+        if is_request {
+            self.reply_went(id, dropped);
+        }
+        let Some(stream) = self.table.get_mut(id) else { return };
         if !stream.is_open && reliable_len == 0 && id.direction() == Direction::Uni {
             // The peer has never heard of it, and need not.
             stream.send.state = SendState::Reset(code);

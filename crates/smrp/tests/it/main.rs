@@ -9,6 +9,7 @@
 )]
 
 mod auth;
+mod bounds;
 mod budget;
 mod drain;
 mod driver;

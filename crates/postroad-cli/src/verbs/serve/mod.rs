@@ -20,7 +20,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// Requests and bodies of all connections that are worked on at the same time. More wait unread.
-const WORK_COUNT_MAX: usize = 1024;
+const WORK_COUNT_MAX: usize = 16_384;
+
+/// Of these, those of one connection: one peer that never ends what it begins does not hold up the others.
+const WORK_COUNT_PER_CONNECTION: usize = 256;
 
 /// How long what is open may take once the end was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -176,6 +179,9 @@ async fn serve(connection: Connection, server: Arc<Server>) {
     }
     let mut stopping = server.stopping.clone();
     let mut work = JoinSet::new();
+    // A mailslot is that of all peers.
+    let own_count = if connection.can(Capability::BothWays) { WORK_COUNT_PER_CONNECTION } else { WORK_COUNT_MAX };
+    let own_work = Arc::new(Semaphore::new(own_count));
     let mut is_draining = false;
     let ended = loop {
         let incoming = loop {
@@ -196,12 +202,13 @@ async fn serve(connection: Connection, server: Arc<Server>) {
             Err(error) => break Err(error),
             Ok(Some(incoming)) => {
                 server.message_count.fetch_add(1, Ordering::Relaxed);
-                // Without a permit nothing more is received, and the peer is held back.
-                let Ok(permit) = Arc::clone(&server.work).acquire_owned().await else { break Ok(()) };
                 if let Some(later) = server.handler.handle(&connection, incoming).await {
+                    // Without its permits nothing more is received, and the peer is held back.
+                    let Ok(own_permit) = Arc::clone(&own_work).acquire_owned().await else { break Ok(()) };
+                    let Ok(permit) = Arc::clone(&server.work).acquire_owned().await else { break Ok(()) };
                     work.spawn(async move {
                         later.await;
-                        drop(permit);
+                        drop((permit, own_permit));
                     });
                 }
             }

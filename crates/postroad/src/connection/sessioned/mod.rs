@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use stream::ReplyWay;
-use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 /// How long a closing connection waits for its bodies, and for the other end.
@@ -45,7 +45,7 @@ struct Inner {
     session: Session,
     /// The channel of messages, opened with the first one.
     sender: Mutex<Option<MessageSender>>,
-    queue: Mutex<mpsc::Receiver<Raw>>,
+    queue: Mutex<router::Incoming>,
     requests: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     refused: Arc<AtomicU64>,
@@ -260,7 +260,7 @@ impl Sessioned {
 
     pub(super) async fn receive(&self) -> Result<Option<Incoming>, Error> {
         let raw = self.0.queue.lock().await.recv().await;
-        let Some(raw) = raw else {
+        let Some((raw, _share)) = raw else {
             if self.0.is_draining.load(Ordering::Relaxed) && self.0.session.has_all() {
                 return Ok(None);
             }

@@ -46,7 +46,9 @@ fn settings(url: &Url, limits: &Limits) -> Result<Config, Error> {
     config.settings.max_streams_bidi = if url.stack().is_in_session() { tunnel::STREAMS_MAX } else { 1_024 };
     // All of it at once: what one stream holds that nobody reads leaves room for the others.
     config.settings.init_max_data = config.limits.session_window_max;
-    config.limits.assembly_len_max = limits.assembly_len_max as u64;
+    // Half messages of one peer: the longest one, and no more than the session would hold by itself.
+    let assembly_len_max = config.limits.assembly_len_max.max(limits.message_len_max as u64);
+    config.limits.assembly_len_max = assembly_len_max.min(limits.assembly_len_max as u64);
     config.limits.handshake_timeout = limits.handshake_timeout;
     config.limits.preface_timeout = config.limits.preface_timeout.min(limits.handshake_timeout);
     if let Some(timeout) = url.options().peer_timeout {

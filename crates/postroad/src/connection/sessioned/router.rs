@@ -6,7 +6,7 @@ use crate::{Error, ErrorKind, Message};
 use smrp::{IncomingRequest, IncomingStream, MessageReceiver};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Interval;
 
@@ -20,9 +20,35 @@ pub(super) enum Raw {
     Refused(Error),
 }
 
+/// Octets of messages and requests that may wait to be received; what is longer waits alone.
+const WAITING_LEN_MAX: u32 = 4 << 20;
+
+/// What came and waits, each with its share of the room.
+pub(super) type Incoming = mpsc::Receiver<(Raw, Option<OwnedSemaphorePermit>)>;
+
+/// The way into the queue: bounded in number and, as far as things are whole, in octets.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    sender: mpsc::Sender<(Raw, Option<OwnedSemaphorePermit>)>,
+    room: Arc<Semaphore>,
+}
+
+impl Queue {
+    /// False where nobody receives any more.
+    async fn put(&self, raw: Raw) -> bool {
+        let len = match &raw {
+            Raw::Message(message) | Raw::Request(message, _) => message.payload_len(),
+            _ => 0,
+        };
+        let len = u32::try_from(len).unwrap_or(u32::MAX).min(WAITING_LEN_MAX);
+        let Ok(share) = Arc::clone(&self.room).acquire_many_owned(len).await else { return false };
+        self.sender.send((raw, Some(share))).await.is_ok()
+    }
+}
+
 /// Takes what the peer opens until the session ends. Each stream and channel has a task of its own: how many there are is
 /// bounded by the streams that the peer may open.
-pub(super) async fn run(session: smrp::Session, connection: Weak<super::Inner>, queue: mpsc::Sender<Raw>) {
+pub(super) async fn run(session: smrp::Session, connection: Weak<super::Inner>, queue: Queue) {
     let mut tasks = JoinSet::new();
     let mut is_going = false;
     let Some(draining) = connection.upgrade().map(|inner| inner.draining.clone()) else { return };
@@ -32,7 +58,7 @@ pub(super) async fn run(session: smrp::Session, connection: Weak<super::Inner>, 
             biased;
             request = session.accept_request() => match request {
                 Ok(request) => {
-                    if queue.send(whole_request(request)).await.is_err() {
+                    if !queue.put(whole_request(request)).await {
                         break;
                     }
                 }
@@ -86,18 +112,18 @@ fn whole_request(request: IncomingRequest) -> Raw {
     }
 }
 
-async fn pump(mut receiver: MessageReceiver, queue: mpsc::Sender<Raw>) {
+async fn pump(mut receiver: MessageReceiver, queue: Queue) {
     let metadata = receiver.opened().and_then(|opened| opened.metadata.clone());
     let content_type = parts::content_type(metadata.as_ref());
     while let Ok(Some(octets)) = receiver.receive().await {
         let raw = parts::decode(&octets, content_type.as_deref()).map_or_else(Raw::Refused, Raw::Message);
-        if queue.send(raw).await.is_err() {
+        if !queue.put(raw).await {
             return;
         }
     }
 }
 
-async fn stream_of(connection: Sessioned, stream: IncomingStream, queue: mpsc::Sender<Raw>) {
+async fn stream_of(connection: Sessioned, stream: IncomingStream, queue: Queue) {
     let timeout = connection.request_timeout();
     let content_type = parts::content_type(stream.opened.metadata.as_ref());
     if super::tunnel::is_tunnel(content_type.as_deref()) {
@@ -105,7 +131,8 @@ async fn stream_of(connection: Sessioned, stream: IncomingStream, queue: mpsc::S
         let why = "the peer wants to speak another protocol in it";
         let refused = Error::new(ErrorKind::Mismatch, "refused a stream", why);
         let refused = refused.with_remedy("use the same stack at both ends");
-        return drop(queue.send(Raw::Refused(refused)).await);
+        queue.put(Raw::Refused(refused)).await;
+        return;
     }
     let IncomingStream { send, mut recv, .. } = stream;
     let is_message = content_type.as_deref() == Some(parts::PARTS.as_bytes());
@@ -127,16 +154,18 @@ async fn stream_of(connection: Sessioned, stream: IncomingStream, queue: mpsc::S
             format!("its head did not come within {timeout:?}"),
         ))
     });
-    drop(queue.send(raw.unwrap_or_else(Raw::Refused)).await);
+    queue.put(raw.unwrap_or_else(Raw::Refused)).await;
 }
 
 /// The queue and the task of a session.
 pub(super) fn start(
     session: &smrp::Session,
     len: usize,
-    inner: impl FnOnce(mpsc::Receiver<Raw>, tokio::task::AbortHandle) -> super::Inner,
+    inner: impl FnOnce(Incoming, tokio::task::AbortHandle) -> super::Inner,
 ) -> Sessioned {
     let (sender, receiver) = mpsc::channel(len);
+    let room = Semaphore::new(usize::try_from(WAITING_LEN_MAX).unwrap_or(usize::MAX));
+    let sender = Queue { sender, room: Arc::new(room) };
     let session = session.clone();
     let (ready, is_ready) = tokio::sync::oneshot::channel::<Weak<super::Inner>>();
     let task = tokio::spawn(async move {
