@@ -12,6 +12,7 @@ pub mod requirements;
 pub mod run;
 pub mod smp121;
 pub mod smrp;
+pub mod without;
 pub mod wrp;
 
 use case::Case;

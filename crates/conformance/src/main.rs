@@ -5,7 +5,7 @@
 
 use conformance::case::{self, Case};
 use conformance::report::{CaseResult, Report};
-use conformance::{SYSTEMS, cases_directory, repository, requirements, run_case};
+use conformance::{SYSTEMS, cases_directory, repository, requirements, run_case, without};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -100,7 +100,7 @@ fn work(options: &Options) -> Result<Vec<String>, case::LoadError> {
     for system in SYSTEMS {
         required.extend(requirements::load(&root, system)?);
     }
-    let report = Report::new(results, required, &tests);
+    let report = Report::new(results, required, &tests).with_reasons(without::load(&root)?);
     match (options.json, options.markdown) {
         (true, _) => say(&format!("{:#}\n", report.json())),
         (_, true) => say(&report.markdown()),

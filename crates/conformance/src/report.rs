@@ -1,8 +1,9 @@
 //! Which requirement has which proof, as a table for people, JSON for programs and Markdown for the repository.
 
-use crate::case::Case;
+use crate::case::{Case, Kind};
 use crate::requirements::Requirement;
 use crate::run::Failure;
+use crate::without::{self, BOTH_KINDS_DUE, Without};
 use core::fmt::Write as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,8 @@ pub struct Coverage {
     pub requirement: Requirement,
     /// Its cases that passed, by id.
     pub passed: Vec<String>,
+    /// How many of them keep it, and how many break it.
+    pub passed_counts: [usize; 2],
     /// Its cases that failed, by id.
     pub failed: Vec<String>,
     /// How many tests carry its tag.
@@ -29,6 +32,16 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// How many cases of a kind passed.
+    #[must_use]
+    pub const fn count_of(&self, kind: Kind) -> usize {
+        let [positive, negative] = self.passed_counts;
+        match kind {
+            Kind::Positive => positive,
+            Kind::Negative => negative,
+        }
+    }
+
     /// Passed, failed, or without a proof.
     #[must_use]
     pub const fn verdict(&self) -> &'static str {
@@ -56,6 +69,8 @@ pub struct Report {
     pub coverage: Vec<Coverage>,
     /// Ids that cases name and no requirement has.
     pub unknown_ids: Vec<String>,
+    /// Reasons for a lack of cases.
+    pub without: Vec<Without>,
 }
 
 impl Report {
@@ -72,16 +87,37 @@ impl Report {
             };
             results.iter().filter(of).map(|result| result.case.id.clone()).collect::<Vec<_>>()
         };
+        let count_of = |id: &str, kind: Kind| {
+            let of = |result: &&CaseResult| {
+                result.failure.is_none()
+                    && result.case.kind == kind
+                    && result.case.requirements.iter().any(|named| named == id)
+            };
+            results.iter().filter(of).count()
+        };
         let coverage = requirements
             .into_iter()
             .map(|requirement| Coverage {
                 passed: cases_of(&requirement.id, true),
+                passed_counts: [Kind::Positive, Kind::Negative].map(|kind| count_of(&requirement.id, kind)),
                 failed: cases_of(&requirement.id, false),
                 test_count: tests.get(&requirement.id).copied().unwrap_or(0),
                 requirement,
             })
             .collect();
-        Self { results, coverage, unknown_ids }
+        Self { results, coverage, unknown_ids, without: Vec::new() }
+    }
+
+    /// The same with reasons for a lack of cases.
+    #[must_use]
+    pub fn with_reasons(self, without: Vec<Without>) -> Self {
+        Self { without, ..self }
+    }
+
+    /// MUSTs that lack cases without a reason, with the kinds that they lack.
+    fn lacking<'a>(&'a self) -> impl Iterator<Item = (&'a Requirement, Vec<Kind>)> {
+        let of = |coverage: &'a Coverage| (&coverage.requirement, without::missing(coverage, &self.without));
+        self.coverage.iter().map(of).filter(|(_, kinds)| !kinds.is_empty())
     }
 
     /// Everything that makes the run a failure, one line each.
@@ -93,7 +129,17 @@ impl Report {
         let unknown = self.unknown_ids.iter().map(|id| format!("a case names {id}, which is no requirement"));
         let bare = self.coverage.iter().filter(|coverage| coverage.is_must_without_proof());
         let bare = bare.map(|coverage| format!("{} is a MUST without case or test", coverage.requirement.id));
-        failed.chain(unknown).chain(bare).collect()
+        let lacking = self.lacking().filter(|(requirement, _)| BOTH_KINDS_DUE.contains(&requirement.system.as_str()));
+        let lacking = lacking.map(|(requirement, kinds)| {
+            let kinds: Vec<_> = kinds.into_iter().map(Kind::name).collect();
+            format!(
+                "{} is a MUST without a {} case; add it, or a reason to cases/without.toml",
+                requirement.id,
+                kinds.join(" and a ")
+            )
+        });
+        let reasons = without::faults(&self.coverage, &self.without);
+        failed.chain(unknown).chain(bare).chain(lacking).chain(reasons).collect()
     }
 
     /// The table for people.
@@ -105,10 +151,11 @@ impl Report {
             for coverage in coverages {
                 let _ = writeln!(
                     text,
-                    "  {:<22} {:<6} {:>3} cases {:>3} tests  {}",
+                    "  {:<22} {:<6} {:>3} positive {:>3} negative {:>3} tests  {}",
                     coverage.requirement.id,
                     coverage.requirement.level,
-                    coverage.passed.len() + coverage.failed.len(),
+                    coverage.count_of(Kind::Positive),
+                    coverage.count_of(Kind::Negative),
                     coverage.test_count,
                     coverage.verdict()
                 );
@@ -117,7 +164,19 @@ impl Report {
         let failed_count = self.results.iter().filter(|result| result.failure.is_some()).count();
         let _ =
             writeln!(text, "{} cases, {failed_count} failed; {} requirements", self.results.len(), self.coverage.len());
+        for (kind, ids) in self.lacking_by_kind() {
+            let _ = writeln!(text, "{} MUSTs without a {kind} case and without a reason: {}", ids.len(), ids.join(" "));
+        }
         text
+    }
+
+    /// Ids of MUSTs that lack cases without a reason, by kind; kinds that none lacks are left out.
+    fn lacking_by_kind(&self) -> Vec<(&'static str, Vec<&str>)> {
+        let of = |kind: Kind| {
+            let lacking = self.lacking().filter(|(_, kinds)| kinds.contains(&kind));
+            (kind.name(), lacking.map(|(requirement, _)| requirement.id.as_str()).collect::<Vec<_>>())
+        };
+        [Kind::Positive, Kind::Negative].map(of).into_iter().filter(|(_, ids)| !ids.is_empty()).collect()
     }
 
     /// The page for the repository. The same cases, requirements and tags give the same page.
@@ -127,7 +186,8 @@ impl Report {
             "# Conformance\n\n\
              Generated by `cargo xtask conformance --write`; do not edit. Cases are data in `crates/conformance/cases`: what a peer sends and an\n\
              application does, and what must come of it; those of streams run under many ways of cutting them. Tests are those tagged with the\n\
-             requirement's id in `crates`; they are counted here, and pass in `cargo xtask test`. Every requirement is in `docs/requirements`.\n\n",
+             requirement's id in `crates`; they are counted here, and pass in `cargo xtask test`. Every requirement is in `docs/requirements`.\n\
+             A positive case keeps the rule, a negative one breaks it or meets its limit; each MUST has both or a reason below.\n\n",
         );
         let count = |level: &str| self.coverage.iter().filter(|coverage| coverage.requirement.level == level).count();
         let _ = writeln!(
@@ -139,14 +199,20 @@ impl Report {
             count("may"),
             self.results.len()
         );
-        text.push_str("## By clause\n\n| clause | requirement | level | cases | tests | result |\n");
-        text.push_str("| --- | --- | --- | --- | --- | --- |\n");
+        text.push_str("## By clause\n\n| clause | requirement | level | positive | negative | tests | result |\n");
+        text.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
         for coverage in &self.coverage {
             let Requirement { id, level, clause, .. } = &coverage.requirement;
-            let case_count = coverage.passed.len() + coverage.failed.len();
-            let verdict = coverage.verdict();
-            let _ =
-                writeln!(text, "| {clause} | `{id}` | {level} | {case_count} | {} | {verdict} |", coverage.test_count);
+            let (positive, negative) = (coverage.count_of(Kind::Positive), coverage.count_of(Kind::Negative));
+            let (tests, verdict) = (coverage.test_count, coverage.verdict());
+            let _ = writeln!(text, "| {clause} | `{id}` | {level} | {positive} | {negative} | {tests} | {verdict} |");
+        }
+        text.push_str("\n## MUSTs without a case of a kind\n\n| requirements | lack | why |\n| --- | --- | --- |\n");
+        for Without { lacks, reason, ids } in &self.without {
+            let _ = writeln!(text, "| {} | {} | {reason} |", ids.join(" "), lacks.name());
+        }
+        for (kind, ids) in self.lacking_by_kind() {
+            let _ = writeln!(text, "| {} | {kind} | not written yet |", ids.join(" "));
         }
         text.push_str("\n## Cases\n\n| case | kind | requirements | why | result |\n| --- | --- | --- | --- | --- |\n");
         for CaseResult { case, failure } in &self.results {
@@ -175,6 +241,9 @@ impl Report {
                 "level": coverage.requirement.level,
                 "clause": coverage.requirement.clause,
                 "passed": coverage.passed,
+                "positive": coverage.count_of(Kind::Positive),
+                "negative": coverage.count_of(Kind::Negative),
+                "lacks": without::missing(coverage, &self.without).into_iter().map(Kind::name).collect::<Vec<_>>(),
                 "failed": coverage.failed,
                 "tests": coverage.test_count,
                 "result": coverage.verdict(),

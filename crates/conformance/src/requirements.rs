@@ -8,6 +8,9 @@ use std::path::Path;
 /// One entry of `docs/requirements/*.toml`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Requirement {
+    /// The protocol, for example `smp-framing`; [`load`] fills it in.
+    #[serde(skip)]
+    pub system: String,
     /// For example `SMPF-R9`.
     pub id: String,
     /// `must`, `should` or `may`.
@@ -44,7 +47,9 @@ pub fn load(repository: &Path, system: &str) -> Result<Vec<Requirement>, LoadErr
     let path = repository.join("docs/requirements").join(format!("{system}.toml"));
     let text = std::fs::read_to_string(&path)
         .map_err(|error| LoadError { file: path.display().to_string(), reason: error.to_string() })?;
-    parse(&format!("{system}.toml"), &text)
+    let mut requirements = parse(&format!("{system}.toml"), &text)?;
+    requirements.iter_mut().for_each(|requirement| system.clone_into(&mut requirement.system));
+    Ok(requirements)
 }
 
 /// How many tags of each id stand in test code below `crates`. Tags of tests that do not run by themselves are not counted.

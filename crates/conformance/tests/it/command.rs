@@ -4,11 +4,13 @@ use conformance::case::{Case, Kind, Settings};
 use conformance::report::{CaseResult, Report};
 use conformance::requirements::Requirement;
 use conformance::run::Failure;
+use conformance::without;
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
 fn requirement(id: &str, level: &str) -> Requirement {
     Requirement {
+        system: "smp121".into(),
         id: id.into(),
         level: level.into(),
         clause: "a clause".into(),
@@ -55,6 +57,50 @@ fn a_failed_case_fails_its_requirement_even_beside_a_passing_one() {
     assert!(report.markdown().contains("| `b` | negative | X-1 | why | FAILED |"), "{}", report.markdown());
     assert_eq!(report.json()["requirements"][0]["failed"][0], "b");
     assert_eq!(report.faults().len(), 1);
+}
+
+/// A case of another kind than [`result`]'s.
+fn positive(id: &str, requirement: &str) -> CaseResult {
+    let result = result(id, requirement, true);
+    CaseResult { case: Case { kind: Kind::Positive, ..result.case }, ..result }
+}
+
+#[test]
+fn a_must_of_which_a_kind_is_missing_is_listed() {
+    let with = |cases: Vec<CaseResult>, reasons: &str| {
+        let entry = |level| Requirement { system: "smrp".into(), ..requirement("X-1", level) };
+        let of = |level| {
+            let report = Report::new(cases.clone(), vec![entry(level)], &BTreeMap::new());
+            report.with_reasons(without::parse("x", reasons).unwrap()).json()["requirements"][0]["lacks"].to_string()
+        };
+        [of("must"), of("should")]
+    };
+    let none = "without = []";
+    assert_eq!(with(vec![], none), [r#"["positive","negative"]"#, "[]"]);
+    assert_eq!(with(vec![result("a", "X-1", true)], none), [r#"["positive"]"#, "[]"]);
+    assert_eq!(with(vec![positive("a", "X-1")], none), [r#"["negative"]"#, "[]"]);
+    assert_eq!(with(vec![result("a", "X-1", false)], none), [r#"["positive","negative"]"#, "[]"]);
+    assert_eq!(with(vec![result("a", "X-1", true), positive("b", "X-1")], none), ["[]", "[]"]);
+    let reason = "[[without]]\nlacks = 'negative'\nreason = 'so'\nids = ['X-1']";
+    assert_eq!(with(vec![positive("a", "X-1")], reason), ["[]", "[]"]);
+    assert_eq!(with(vec![], reason), [r#"["positive"]"#, "[]"]);
+}
+
+#[test]
+fn a_reason_for_a_lack_that_there_is_not_is_a_fault() {
+    let faults = |reasons: &str| {
+        let report = Report::new(vec![positive("a", "X-1")], vec![requirement("X-1", "may")], &BTreeMap::new());
+        report.with_reasons(without::parse("x", reasons).unwrap()).faults()
+    };
+    let entry = |lacks: &str, reason: &str, id: &str| {
+        format!("[[without]]\nlacks = '{lacks}'\nreason = '{reason}'\nids = ['{id}']\n")
+    };
+    assert_eq!(faults(&entry("negative", "so", "X-1")), Vec::<String>::new());
+    assert_eq!(faults(&entry("both", "so", "X-1")), ["without.toml says that X-1 has no positive case, and it has"]);
+    assert_eq!(faults(&entry("negative", "so", "X-2")), ["without.toml names X-2, which is no requirement"]);
+    assert_eq!(faults(&entry("negative", " ", "X-1")), ["without.toml gives no reason for X-1"]);
+    assert_eq!(faults(&entry("negative", "so", "X-1").repeat(2)), ["without.toml names X-1 twice"]);
+    assert!(without::parse("x", &entry("neither", "so", "X-1")).is_err());
 }
 
 fn command(arguments: &[&str]) -> Output {
