@@ -12,48 +12,83 @@
 //! | `+ ack 100 9 5`, `+ unknown 100 9`, `+ too-large 100 9`, `+ busy 100 9` | records, behind any of these |
 //! | `hex 00 01 ...` | octets |
 //!
-//! `n0`, `n1` are numbers counted from the first one that the endpoint offers, `m` is the number of the mailslot that it defined first. In front of
-//! a segment that is received may stand `from=10.0.0.9`, `flags=0f` (hex), `length=99`, `checksum=ffff` (hex), `trailing=3`.
+//! `n0`, `n1` are numbers counted from the first one that the endpoint offers, `o0`, `o1` from the first that is far from those; `m` is the number
+//! of the mailslot that it defined first, `m1` of the one behind. In front of
+//! a segment that is received may stand `from=10.0.0.9`, `to=224.0.0.1` (the sum is as if it came here), `flags=0f` (hex), `length=99`,
+//! `count=3` (of records), `checksum=ffff` (hex), `trailing=3`.
 
 use crate::notation::{NotationError, argument, hex, render};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What `n` and `m` stand for.
-#[derive(Clone, Copy, Debug, Default)]
+/// What `n` and `m` stand for, and who talks to whom.
+#[derive(Clone, Copy, Debug)]
 pub struct Names {
+    /// The endpoint under test.
+    pub here: IpAddr,
+    /// Its peer.
+    pub there: IpAddr,
+    /// False where the addresses count as zero in the checksum.
+    pub sums_addresses: bool,
     /// The first number that was offered.
     pub base: Option<u32>,
+    /// The first number that was offered far from that.
+    pub other: Option<u32>,
     /// The first mailslot's number.
     pub mailslot: Option<u16>,
 }
 
 /// Numbers up to this far behind the first are written with `n`.
-const NEAR: u32 = 1 << 30;
+const NEAR: u32 = 1 << 27;
+/// Mailslots up to this far behind the first are written with `m`.
+const MAILSLOTS_MAX: u16 = 16;
 
 impl Names {
-    fn number(&self, word: &str) -> Result<u32, NotationError> {
-        match (word.strip_prefix('n'), self.base) {
-            (Some(step), Some(base)) => Ok(base.wrapping_add(parse(step)?)),
-            (Some(_), None) => Err(NotationError::new(word, "no number was offered yet")),
-            (None, _) => parse(word),
+    /// Before anything was said, over IPv4 or IPv6.
+    #[must_use]
+    pub const fn new(is_ipv6: bool, sums_addresses: bool) -> Self {
+        let (here, there) = if is_ipv6 { (HERE6, THERE6) } else { (HERE, THERE) };
+        Self { here, there, sums_addresses, base: None, other: None, mailslot: None }
+    }
+
+    /// The endpoint offers a number.
+    pub fn on_offered(&mut self, number: u32) {
+        let base = *self.base.get_or_insert(number);
+        if number.wrapping_sub(base) >= NEAR {
+            self.other.get_or_insert(number);
         }
+    }
+
+    fn number(&self, word: &str) -> Result<u32, NotationError> {
+        let (base, step) = match (word.strip_prefix('n'), word.strip_prefix('o')) {
+            (Some(step), _) => (self.base, step),
+            (_, Some(step)) => (self.other, step),
+            _ => return parse(word),
+        };
+        let base = base.ok_or_else(|| NotationError::new(word, "no number was offered yet"))?;
+        Ok(base.wrapping_add(parse(step)?))
     }
 
     fn mailslot(&self, word: &str) -> Result<u16, NotationError> {
-        match (word, self.mailslot) {
-            ("m", Some(mailslot)) => Ok(mailslot),
-            ("m", None) => Err(NotationError::new(word, "no mailslot is defined yet")),
-            _ => parse(word),
-        }
+        let Some(step) = word.strip_prefix('m') else { return parse(word) };
+        let first = self.mailslot.ok_or_else(|| NotationError::new(word, "no mailslot is defined yet"))?;
+        Ok(first.wrapping_add(if step.is_empty() { 0 } else { parse(step)? }))
     }
 
     fn write_number(&self, number: u32) -> String {
-        let near = self.base.map(|base| number.wrapping_sub(base)).filter(|step| *step < NEAR);
-        near.map_or_else(|| number.to_string(), |step| format!("n{step}"))
+        let near = |base: Option<u32>| base.map(|base| number.wrapping_sub(base)).filter(|step| *step < NEAR);
+        match (near(self.base), near(self.other)) {
+            (Some(step), _) => format!("n{step}"),
+            (_, Some(step)) => format!("o{step}"),
+            _ => number.to_string(),
+        }
     }
 
     fn write_mailslot(&self, mailslot: u16) -> String {
-        if self.mailslot == Some(mailslot) { "m".into() } else { mailslot.to_string() }
+        match self.mailslot.map(|first| mailslot.wrapping_sub(first)) {
+            Some(0) => "m".into(),
+            Some(step) if step < MAILSLOTS_MAX => format!("m{step}"),
+            _ => mailslot.to_string(),
+        }
     }
 }
 
@@ -65,15 +100,17 @@ fn parse<T: core::str::FromStr>(word: &str) -> Result<T, NotationError> {
 #[derive(Clone, Debug)]
 pub struct Incoming {
     /// Who sent it.
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
+    /// Where it went.
+    pub destination: IpAddr,
     /// What it carries.
     pub payload: Vec<u8>,
 }
 
-/// The endpoint under test.
-pub const HERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-/// Its peer.
-pub const THERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const HERE6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
+const THERE6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1));
 
 #[derive(Default)]
 struct Header {
@@ -88,8 +125,8 @@ struct Header {
 /// # Errors
 /// [`NotationError`] where they describe none.
 pub fn incoming(words: &[String], names: &Names) -> Result<Incoming, NotationError> {
-    let mut source = THERE;
-    let (mut flags, mut length, mut checksum, mut trailing) = (None, None, None, 0);
+    let (mut source, mut destination) = (names.there, names.here);
+    let (mut flags, mut length, mut checksum, mut claimed, mut trailing) = (None, None, None, None, 0);
     let mut rest = words;
     while let [first, behind @ ..] = rest
         && let Some((key, value)) = first.split_once('=')
@@ -97,6 +134,8 @@ pub fn incoming(words: &[String], names: &Names) -> Result<Incoming, NotationErr
         let bad = || NotationError::new(first.clone(), "no number of the range");
         match key {
             "from" => source = value.parse().map_err(|_| bad())?,
+            "to" => destination = value.parse().map_err(|_| bad())?,
+            "count" => claimed = Some(parse::<u8>(value)?),
             "flags" => flags = Some(u8::from_str_radix(value, 16).map_err(|_| bad())?),
             "checksum" => checksum = Some(u16::from_str_radix(value, 16).map_err(|_| bad())?),
             "length" => length = Some(parse::<u16>(value)?),
@@ -108,7 +147,7 @@ pub fn incoming(words: &[String], names: &Names) -> Result<Incoming, NotationErr
     if let [first, behind @ ..] = rest
         && first == "hex"
     {
-        return Ok(Incoming { source, payload: hex(&behind.concat())? });
+        return Ok(Incoming { source, destination, payload: hex(&behind.concat())? });
     }
     let mut parts = rest.split(|word| word == "+");
     let (mut header, data) = main_part(parts.next().unwrap_or_default(), names)?;
@@ -125,14 +164,14 @@ pub fn incoming(words: &[String], names: &Names) -> Result<Incoming, NotationErr
     payload.extend(header.field.to_be_bytes());
     payload.extend(header.mailslot.to_be_bytes());
     payload.extend(length.to_be_bytes());
-    payload.extend([header.flags, count, 0, 0]);
+    payload.extend([header.flags, claimed.unwrap_or(count), 0, 0]);
     payload.extend(body);
     let covered = payload.get(..usize::from(length)).unwrap_or(&payload);
-    let right = checksum_of(source, HERE, length, covered);
+    let right = checksum_of(source, names.here, names, length, covered);
     let checksum = checksum.unwrap_or(right).to_be_bytes();
     payload.splice(14..16, checksum);
     payload.extend(core::iter::repeat_n(0xee, trailing));
-    Ok(Incoming { source, payload })
+    Ok(Incoming { source, destination, payload })
 }
 
 fn main_part(words: &[String], names: &Names) -> Result<(Header, Vec<u8>), NotationError> {
@@ -208,9 +247,15 @@ fn put_record(words: &[String], names: &Names, out: &mut Vec<u8>) -> Result<(), 
 }
 
 /// The checksum, word by word.
-fn checksum_of(source: Ipv4Addr, destination: Ipv4Addr, length: u16, octets: &[u8]) -> u16 {
+fn checksum_of(source: IpAddr, destination: IpAddr, names: &Names, length: u16, octets: &[u8]) -> u16 {
     let [high, low] = length.to_be_bytes();
-    let pseudo = [&source.octets()[..], &destination.octets(), &[0, 121, high, low]].concat();
+    // The sum of IPv6 has the protocol and the length in 32 bits each, which comes to the same.
+    let addresses = |address| match address {
+        _ if !names.sums_addresses => Vec::new(),
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    let pseudo = [addresses(source), addresses(destination), vec![0, 121, high, low]].concat();
     let mut sum: u32 = 0;
     for pair in pseudo.chunks(2).chain(octets.chunks(2)) {
         let word = pair.iter().fold(0, |word, octet| word << 8 | u32::from(*octet));
@@ -224,7 +269,7 @@ fn checksum_of(source: Ipv4Addr, destination: Ipv4Addr, length: u16, octets: &[u
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn outgoing(payload: &[u8], destination: Ipv4Addr, names: &Names) -> Result<String, String> {
+pub fn outgoing(payload: &[u8], destination: IpAddr, names: &Names) -> Result<String, String> {
     let take = |at: usize, len: usize| payload.get(at..at + len).ok_or_else(|| "a segment too short".to_owned());
     let be16 = |at: usize| take(at, 2).map(|octets| octets.iter().fold(0u16, |n, octet| n << 8 | u16::from(*octet)));
     let be32 = |at: usize| take(at, 4).map(|octets| octets.iter().fold(0u32, |n, octet| n << 8 | u32::from(*octet)));
@@ -234,7 +279,7 @@ pub fn outgoing(payload: &[u8], destination: Ipv4Addr, names: &Names) -> Result<
     if usize::from(length) != payload.len() {
         return Err(format!("length field {length}, {} octets", payload.len()));
     }
-    if checksum_of(HERE, destination, length, payload) != 0 {
+    if checksum_of(names.here, destination, names, length, payload) != 0 {
         return Err("a wrong checksum".into());
     }
     let mut at = 16;

@@ -1,17 +1,19 @@
 //! Running one case against an endpoint.
 
-use super::notation::{HERE, Names, THERE, incoming, offered, outgoing};
-use crate::case::{Case, Settings, duration};
-use crate::notation::{NotationError, argument, render, words};
+use super::notation::{Names, incoming, offered, outgoing};
+use super::settings::{config, names};
+use crate::case::{Case, duration};
+use crate::notation::{NotationError, argument, hex, render, words};
 use crate::run::Failure;
 use bytes::Bytes;
 use core::time::Duration;
 use smp121::machine::{
     DropReason, EndpointMachine, Event, ExchangeId, Input, MailslotId, RemoteId, RequestId, SendOptions, TransmitBatch,
 };
-use smp121::{Config, Limits, Profile, UsageError};
+use smp121::{Config, UsageError};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use wirekit::datagram::{PathError, PathErrorKind};
 use wirekit::{Instant, Machine};
 
 /// Outputs and timers that one step may take: more is an endpoint that never rests.
@@ -24,39 +26,11 @@ const ROUNDS_MAX: usize = 100_000;
 pub fn run(case: &Case) -> Result<(), Failure> {
     let fail = |step: usize, detail: String| Failure { step, cutting: "datagrams".into(), detail };
     let config = config(&case.config).map_err(|error| fail(0, format!("the case is wrong: {error}")))?;
-    let mut run = Run::new(config);
+    let mut run = Run::new(config, names(&case.config));
     for (at, line) in case.steps.iter().enumerate() {
         run.step(line).map_err(|detail| fail(at, detail))?;
     }
     run.nothing_left().map_err(|detail| fail(case.steps.len(), detail))
-}
-
-fn config(settings: &Settings) -> Result<Config, NotationError> {
-    let profile = match settings.profile.as_deref() {
-        None | Some("spec") => Profile::SPEC,
-        Some("rdos") => Profile::RDOS,
-        Some("busy") => Profile::SPEC.with_busy(true),
-        Some(other) => return Err(NotationError::new(other, "no such profile")),
-    };
-    let mut limits = Limits::default();
-    let mut builder = Config::builder([42; 32]).with_profile(profile);
-    for (name, value) in &settings.limits {
-        let len = usize::try_from(*value).unwrap_or(usize::MAX);
-        match name.as_str() {
-            "peers_max" => limits.peers_max = len,
-            "mailslots_per_peer_max" => limits.mailslots_per_peer_max = len,
-            "mailslot_queue_max" => limits.mailslot_queue_max = len,
-            "peer_assembly_len_max" => limits.peer_assembly_len_max = len,
-            "assembly_len_max" => limits.assembly_len_max = len,
-            "gaps_max" => limits.gaps_max = len,
-            "waiting_count_max" => limits.waiting_count_max = len,
-            "resets_per_second" => limits.resets_per_second = u32::try_from(*value).unwrap_or(u32::MAX),
-            "name_requests_per_second" => limits.name_requests_per_second = u32::try_from(*value).unwrap_or(u32::MAX),
-            "segment_len_max" => builder = builder.with_segment_len_max(len),
-            _ => return Err(NotationError::new(name.as_str(), "no such limit")),
-        }
-    }
-    builder.with_limits(limits).build().map_err(|error| NotationError::new(error.field, error.reason))
 }
 
 struct Run {
@@ -67,16 +41,17 @@ struct Run {
     remotes: BTreeMap<Vec<u8>, RemoteId>,
     exchanges: Vec<ExchangeId>,
     taken: Vec<RequestId>,
-    sent: VecDeque<String>,
+    /// As a case writes it, and the octets.
+    sent: VecDeque<(String, Vec<u8>)>,
     events: VecDeque<String>,
 }
 
 impl Run {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, names: Names) -> Self {
         Self {
             machine: EndpointMachine::new(config),
             now: Instant::from_epoch(Duration::from_secs(1_000_000)),
-            names: Names::default(),
+            names,
             mailslots: Vec::new(),
             remotes: BTreeMap::new(),
             exchanges: Vec::new(),
@@ -98,8 +73,8 @@ impl Run {
             "receive" => {
                 for _ in 0..count {
                     let datagram = incoming(rest, &self.names).map_err(wrong)?;
-                    let source = SocketAddr::new(IpAddr::V4(datagram.source), 0);
-                    let destination = IpAddr::V4(HERE);
+                    let source = SocketAddr::new(datagram.source, 0);
+                    let destination = datagram.destination;
                     let input = Input::Datagram { source, destination, payload: &datagram.payload };
                     let Ok(()) = self.machine.handle(self.now, input);
                     self.drain()?;
@@ -118,11 +93,24 @@ impl Run {
                     got => Err(format!("expected refusal {expected}, got {got:?}")),
                 }
             }
-            "sent" => (0..count).try_for_each(|_| expect("sent", rest, self.sent.pop_front())),
+            "report" => {
+                let error = self.report(rest).map_err(wrong)?;
+                let Ok(()) = self.machine.handle(self.now, Input::PathError(&error));
+                self.drain()
+            }
+            "sent" if rest.first().is_some_and(|word| word == "hex") => {
+                let expected = hex(&rest.get(1..).unwrap_or_default().concat()).map_err(wrong)?;
+                let got = self.sent.pop_front().map(|(_, octets)| octets);
+                let text = |octets: Vec<u8>| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+                if got.as_ref() == Some(&expected) { Ok(()) } else { Err(format!("sent hex: got {:?}", got.map(text))) }
+            }
+            "sent" => (0..count).try_for_each(|_| expect("sent", rest, self.sent.pop_front().map(|(text, _)| text))),
             "event" => expect("event", rest, self.events.pop_front()),
             "silent" => match (self.sent.front(), self.events.front()) {
                 (None, None) => Ok(()),
-                (sent, event) => Err(format!("expected silence, got sent {sent:?}, event {event:?}")),
+                (sent, event) => {
+                    Err(format!("expected silence, got sent {:?}, event {event:?}", sent.map(|(text, _)| text)))
+                }
             },
             "dropped" => {
                 let (word, count) = (rest.first().ok_or("what?")?, rest.get(1).ok_or("how often?")?);
@@ -130,6 +118,20 @@ impl Run {
                     DropReason::ALL.into_iter().find(|reason| reason.word() == word).ok_or("no such reason")?;
                 let got = self.machine.counters().dropped_count(reason);
                 if got.to_string() == *count { Ok(()) } else { Err(format!("dropped {word} {got}, expected {count}")) }
+            }
+            "counted" => {
+                let (word, count) = (rest.first().ok_or("what?")?, rest.get(1).ok_or("how much?")?);
+                let counters = self.machine.counters();
+                let got = match word.as_str() {
+                    "conflicts" => counters.conflicts_count,
+                    "resent" => counters.resent_count,
+                    "requests" => counters.requests_count,
+                    "assembly-len" => counters.assembly_len,
+                    "replies-len" => counters.replies_len,
+                    "sent-datagrams" => counters.datagrams_sent_count,
+                    _ => return Err("no such counter".into()),
+                };
+                if got.to_string() == *count { Ok(()) } else { Err(format!("{word} {got}, expected {count}")) }
             }
             "idle" => {
                 let counters = self.machine.counters();
@@ -217,11 +219,31 @@ impl Run {
         })
     }
 
+    /// `too-long 1000`, `port`, `protocol` or `host`, and the number that is quoted.
+    fn report(&self, words: &[String]) -> Result<PathError, NotationError> {
+        let line = || NotationError::new(words.join(" "), "no report of the network");
+        let number = |at: usize| words.get(at).and_then(|word| word.parse::<u32>().ok());
+        let (kind, quoted) = match words.first().map(String::as_str) {
+            Some("too-long") => (PathErrorKind::TooLong { mtu: number(1).ok_or_else(line)? }, number(2)),
+            Some("port") => (PathErrorKind::PortUnreachable, number(1)),
+            Some("protocol") => (PathErrorKind::ProtocolUnreachable, number(1)),
+            Some("host") => (PathErrorKind::HostUnreachable, number(1)),
+            _ => return Err(line()),
+        };
+        let quoted = quoted.map(|number| {
+            let [a, b, c, d] = number.to_be_bytes();
+            [a, b, c, d, 0, 0, 0, 0]
+        });
+        let mut error = PathError::new(SocketAddr::new(self.names.there, 0), kind);
+        error.quoted = quoted;
+        Ok(error)
+    }
+
     fn remote(&mut self, name: Vec<u8>) -> Result<RemoteId, UsageError> {
         if let Some(remote) = self.remotes.get(&name) {
             return Ok(*remote);
         }
-        let remote = self.machine.get(SocketAddr::new(IpAddr::V4(THERE), 0), IpAddr::V4(HERE), &name)?;
+        let remote = self.machine.get(SocketAddr::new(self.names.there, 0), self.names.here, &name)?;
         self.remotes.insert(name, remote);
         Ok(remote)
     }
@@ -250,13 +272,13 @@ impl Run {
             batch.clear();
             let has_sent = self.machine.poll_transmit(self.now, &mut batch);
             for transmit in batch.iter() {
-                let IpAddr::V4(destination) = transmit.destination.ip() else { return Err("sent to IPv6".into()) };
+                let destination: IpAddr = transmit.destination.ip();
                 if let Some(number) = offered(transmit.payload) {
-                    self.names.base.get_or_insert(number);
+                    self.names.on_offered(number);
                 }
                 let text = outgoing(transmit.payload, destination, &self.names).map_err(|why| format!("sent {why}"))?;
-                let to = if destination == THERE { String::new() } else { format!("to={destination} ") };
-                self.sent.push_back(to + &text);
+                let to = if destination == self.names.there { String::new() } else { format!("to={destination} ") };
+                self.sent.push_back((to + &text, transmit.payload.to_vec()));
             }
             let event = self.machine.poll_event();
             let has_event = event.is_some();
@@ -289,7 +311,7 @@ impl Run {
     fn nothing_left(&mut self) -> Result<(), String> {
         match (self.sent.pop_front(), self.events.pop_front()) {
             (None, None) => Ok(()),
-            (Some(sent), _) => Err(format!("nothing more was expected, but `{sent}` was sent")),
+            (Some((sent, _)), _) => Err(format!("nothing more was expected, but `{sent}` was sent")),
             (_, Some(event)) => Err(format!("nothing more was expected, but the event `{event}` came")),
         }
     }

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 fn requirement(id: &str, level: &str) -> Requirement {
     Requirement {
-        system: "smp121".into(),
+        system: "made up".into(),
         id: id.into(),
         level: level.into(),
         clause: "a clause".into(),
@@ -68,9 +68,8 @@ fn positive(id: &str, requirement: &str) -> CaseResult {
 #[test]
 fn a_must_of_which_a_kind_is_missing_is_listed() {
     let with = |cases: Vec<CaseResult>, reasons: &str| {
-        let entry = |level| Requirement { system: "smrp".into(), ..requirement("X-1", level) };
         let of = |level| {
-            let report = Report::new(cases.clone(), vec![entry(level)], &BTreeMap::new());
+            let report = Report::new(cases.clone(), vec![requirement("X-1", level)], &BTreeMap::new());
             report.with_reasons(without::parse("x", reasons).unwrap()).json()["requirements"][0]["lacks"].to_string()
         };
         [of("must"), of("should")]
@@ -84,6 +83,18 @@ fn a_must_of_which_a_kind_is_missing_is_listed() {
     let reason = "[[without]]\nlacks = 'negative'\nreason = 'so'\nids = ['X-1']";
     assert_eq!(with(vec![positive("a", "X-1")], reason), ["[]", "[]"]);
     assert_eq!(with(vec![], reason), [r#"["positive"]"#, "[]"]);
+}
+
+#[test]
+fn what_is_missing_is_a_fault_where_both_kinds_are_due() {
+    let faults = |system: &str| {
+        let entry = Requirement { system: system.into(), ..requirement("X-1", "must") };
+        Report::new(vec![positive("a", "X-1")], vec![entry], &BTreeMap::new()).faults()
+    };
+    assert_eq!(faults("made up"), Vec::<String>::new());
+    let due = without::BOTH_KINDS_DUE.first().unwrap();
+    let line = "X-1 is a MUST without a negative case; add it, or a reason to cases/without.toml";
+    assert_eq!(faults(due), [line]);
 }
 
 #[test]
