@@ -82,6 +82,7 @@ fn steps(fuzz_seconds: u32) -> Vec<Step> {
     steps.push(feature_test("libdeflate", &["-p", "wrp-ssp", "--features", "libdeflate"]));
     steps.push(feature_test("smrp", &["-p", "smrp", "--all-features"]));
     steps.push(step("conformance", conformance::gate));
+    steps.push(step("conformance:wire", conformance::wire_gate));
     steps.push(step("dissector", dissector::gate));
     steps.push(step("counts", counts::gate));
     steps.push(step("attack", attack::gate));

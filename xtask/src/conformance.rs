@@ -9,6 +9,8 @@ use crate::run::{self, Outcome, Root};
 const PAGE: &str = "docs/conformance.md";
 /// All cases together take seconds; in CI they get this long.
 const CASES_MAX: Duration = Duration::from_secs(300);
+/// Those over sockets take seconds too.
+const WIRE_MAX: Duration = Duration::from_secs(60);
 
 /// Runs the cases, or writes or checks the page.
 pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
@@ -28,6 +30,14 @@ pub(crate) fn gate(root: &Root) -> Result<Outcome> {
     run::cargo(root, &["build", "--quiet", "-p", "conformance"]).outcome()?.and(|| {
         let cases = run::cargo(root, &["run", "--quiet", "-p", "conformance"]);
         cases.within(CASES_MAX).outcome()?.and(|| check_page(root))
+    })
+}
+
+/// Our own servers pass the wire cases, over every carrier.
+pub(crate) fn wire_gate(root: &Root) -> Result<Outcome> {
+    run::cargo(root, &["build", "--quiet", "-p", "conformance"]).outcome()?.and(|| {
+        let cases = run::cargo(root, &["run", "--quiet", "-p", "conformance", "--", "--self"]);
+        cases.within(WIRE_MAX).outcome()
     })
 }
 

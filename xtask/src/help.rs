@@ -71,9 +71,10 @@ Fails on Rust files over 600 lines, on paths in README.md and ARCHITECTURE.md th
 and the crates folder name different crates, and on examples in docs/wire that tests could not read.";
 
 const CONFORMANCE: &str = "\
-Usage: cargo xtask conformance [--write | --check] [-- ARGS..]
+Usage: cargo xtask conformance [--write | --check | ARGS..]
 
-Runs the conformance cases; ARGS go to the runner. --write puts what `conformance --markdown` prints into
+Runs the conformance cases; ARGS go to the runner, whose own help comes with a wrong one. `--self`, `--connect URL` and
+`--listen URL` run those over sockets: docs/guide/conformance.md. --write puts what `conformance --markdown` prints into
 docs/conformance.md; --check fails when that file says something else.";
 
 const COUNTS: &str = "\

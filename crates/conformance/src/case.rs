@@ -268,7 +268,7 @@ pub fn parse_file(file: &str, text: &str) -> Result<Vec<Case>, LoadError> {
     Ok(parsed.case)
 }
 
-/// All cases below `directory`, in order of file name and place.
+/// All cases in `directory` that run in process, in order of file name and place.
 ///
 /// # Errors
 /// [`LoadError`] where a file cannot be read or is none, or an id is there twice.
@@ -278,6 +278,7 @@ pub fn load(directory: &Path) -> Result<Vec<Case>, LoadError> {
         .map_err(|error| fail(directory, error.to_string()))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| !path.file_name().is_some_and(|name| crate::wire::case::is_wire_file(&name.to_string_lossy())))
         .collect();
     files.sort();
     let mut cases = Vec::new();

@@ -7,11 +7,13 @@
 pub mod case;
 pub mod engine;
 pub mod notation;
+pub mod output;
 pub mod report;
 pub mod requirements;
 pub mod run;
 pub mod smp121;
 pub mod smrp;
+pub mod wire;
 pub mod without;
 pub mod wrp;
 

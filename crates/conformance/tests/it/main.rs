@@ -14,3 +14,4 @@ mod faults;
 mod simulation;
 mod smp121;
 mod smrp;
+mod wire;
