@@ -9,22 +9,39 @@
 //! | `reads JSON` | it was read as this message |
 //! | `valid`, `invalid TEXT` | what validation says of the message |
 //! | `writes HEX` | the message in MessagePack |
+//! | `prints TEXT` | the message as JSON, octet for octet, with one line feed behind |
+//! | `replies STATUS JSON` | what answers the message |
+//! | `ack-for SOURCE`, `no-ack-for SOURCE` | is it an acknowledgement of one of SOURCE's messages? |
+//! | `number N => WORDS`, `named TEXT => N` | what a type means: its name, `transaction`, `ack`; and which has a name |
+//! | `level N => WORD`, `partners A,B => A,B` | a quality of service; partner ids behind a builder |
 //! | `locator TEXT => SCHEME AUTHORITY SERVICE IGNORED`, `device TEXT => ID` | what a text is; `-` for nothing, and behind `=>` for no such thing |
+//! | `device-of LOCATOR => ID` | the device of a locator; `-` for none |
+//! | `again TEXT => TEXT` | a locator as it is written; read again it is the same |
+//! | `base JSON` | the message that packets are made of, here and by the peer; an event where nothing is said |
+//! | `unchecked` | messages of streams are not checked by the rules of their type |
 //! | `packet HEADER \| HEADER ... \| PAYLOAD` | a packet of a stream comes; the payload is `'text'`, `gzip 'text'`, `deflate 'text'` or `hex HEX` |
 //! | `taken`, `declined WORD` | what became of it |
 //! | `close`, `wait SECONDS` | nothing more comes; time passes |
 //! | `gives 'text'`, `pending`, `ended`, `failed TEXT` | what can be read, all of it; what is behind |
+//! | `conflicts N`, `progress LEN TOTAL`, `told`, `untold` | copies that differed; octets given and the estimate; was it said that something can be read? |
 //! | `cut LEN ENCODING 'text'`, `fails TEXT` | a stream is cut into packets of so many octets; it ends badly |
-//! | `sends HEADER \| HEADER ... \| PAYLOAD` | the next packet of it, decompressed |
+//! | `name ID`, `estimate LEN`, `uncuttable WORD`, `packet-len LEN` | in front of that: its name, its estimated length; behind: it was refused, what a packet holds |
+//! | `sends HEADER \| HEADER ... \| PAYLOAD`, `raw HEX` | the next packet of it, decompressed; how its payload began as it went |
+//!
+//! Further steps are those of [`link`] and [`many`].
+
+mod link;
+mod many;
+mod types;
 
 use crate::case::Case;
 use crate::notation::hex;
 use crate::run::Failure;
 use core::time::Duration;
 use wirekit::{Instant, Machine};
-use wrp::{DecodeErrorKind, DeviceId, Event, JsonError, Limits, Locator, Message};
+use wrp::{DecodeErrorKind, Event, JsonError, Limits, Message};
 use wrp_ssp::codec::{Caps, Compressor, Decompressor};
-use wrp_ssp::{Encoding, End, Fill, Level, Options, PacketRef, Reassembler, Refused, Segmenter, Timing};
+use wrp_ssp::{Encoding, End, Fill, Level, Options, PacketRef, Reassembler, Refused, SegmentError, Segmenter, Timing};
 
 /// What a case is about.
 struct World {
@@ -36,6 +53,14 @@ struct World {
     taken: Result<(), String>,
     segmenter: Option<(Segmenter, Vec<u8>)>,
     end: End,
+    base: Option<Message>,
+    timing: Timing,
+    name: String,
+    estimated_len: u64,
+    uncuttable: Option<&'static str>,
+    raw: Vec<u8>,
+    link: link::World,
+    many: many::World,
 }
 
 /// Runs a case.
@@ -52,6 +77,14 @@ pub fn run(case: &Case) -> Result<(), Failure> {
         taken: Ok(()),
         segmenter: None,
         end: End::Clean,
+        base: None,
+        timing: Timing::default(),
+        name: "s".into(),
+        estimated_len: 0,
+        uncuttable: None,
+        raw: Vec::new(),
+        link: link::World::default(),
+        many: many::World::default(),
     };
     for (step, line) in case.steps.iter().enumerate() {
         world.step(line).map_err(|detail| Failure { step, cutting: "whole".into(), detail })?;
@@ -143,15 +176,54 @@ impl World {
             "valid" => self.message()?.validate().map_err(|fault| fault.to_string()),
             "invalid" => expect(&self.message()?.validate().err().map(|fault| fault.to_string()), &Some(rest.into())),
             "writes" => expect(&to_hex(&self.message()?.encode()), &to_hex(&octets(rest)?)),
-            "locator" => locator(rest),
-            "device" => device(rest),
+            "prints" => expect(&self.message()?.to_json().as_str(), &format!("{rest}\n").as_str()),
+            "replies" => {
+                let (status, wanted) = rest.split_once(' ').ok_or("a status and a message")?;
+                let status = status.parse().map_err(|_| format!("`{status}` is no number"))?;
+                let reply = self.message()?.reply(status).build().map_err(|fault| fault.to_string())?;
+                expect(&reply, &json(wanted)?)
+            }
+            "ack-for" | "no-ack-for" => expect(&self.message()?.is_qos_ack_for(rest), &(word == "ack-for")),
+            "base" => {
+                self.base = Some(json(rest)?);
+                Ok(())
+            }
+            "unchecked" => {
+                self.stream_limits.validates = false;
+                Ok(())
+            }
             "cut" => self.cut(rest),
             "fails" => {
                 self.end = End::Failed(rest.to_owned());
                 Ok(())
             }
+            "name" => {
+                rest.clone_into(&mut self.name);
+                Ok(())
+            }
+            "estimate" => {
+                self.estimated_len = rest.parse().map_err(|_| format!("`{rest}` is no length"))?;
+                Ok(())
+            }
+            "uncuttable" => expect(&self.uncuttable, &Some(rest)),
+            "packet-len" => {
+                let (segmenter, _) = self.segmenter.as_ref().ok_or("nothing is cut")?;
+                expect(&segmenter.packet_len().to_string().as_str(), &rest)
+            }
             "sends" => self.sends(rest),
-            _ => self.stream_step(word, rest),
+            "raw" => expect(&to_hex(self.raw.get(..rest.len() / 2).unwrap_or(&self.raw)).as_str(), &rest),
+            _ => types::step(word, rest)
+                .or_else(|| self.link.step(word, rest, &mut self.message))
+                .or_else(|| self.many.step(word, rest, self.stream_limits))
+                .unwrap_or_else(|| self.stream_step(word, rest)),
+        }
+    }
+
+    /// What packets are made of.
+    fn base(&self) -> Result<Message, String> {
+        match &self.base {
+            Some(base) => Ok(base.clone()),
+            None => Event::new("self:", "event:x").build().map_err(|fault| fault.to_string()),
         }
     }
 
@@ -174,14 +246,17 @@ impl World {
             "payload_len_max" => self.stream_limits.payload_len_max = number,
             "packet_len_max" => self.stream_limits.packet_len_max = number,
             "stream_len_max" => self.stream_limits.stream_len_max = number as u64,
+            "ratio_max" => self.stream_limits.ratio_max = number,
+            "missing_ranges_max" => self.stream_limits.missing_ranges_max = number,
+            "total_timeout" => self.timing.total_timeout = Some(Duration::from_secs(number as u64)),
             _ => return Err(format!("no limit `{name}`")),
         }
         Ok(())
     }
 
     fn stream(&mut self) -> &mut Reassembler {
-        let limits = self.stream_limits;
-        self.stream.get_or_insert_with(|| Reassembler::new(limits, Timing::default()))
+        let (limits, timing) = (self.stream_limits, self.timing);
+        self.stream.get_or_insert_with(|| Reassembler::new(limits, timing))
     }
 
     fn stream_step(&mut self, word: &str, rest: &str) -> Result<(), String> {
@@ -190,8 +265,8 @@ impl World {
             "packet" => {
                 let mut pieces: Vec<&str> = rest.split(" | ").collect();
                 let last = pieces.pop().ok_or("a payload")?;
-                let mut message = Event::new("self:", "event:x").build().map_err(|fault| fault.to_string())?;
-                message.headers = pieces.into_iter().map(str::to_owned).collect();
+                let mut message = self.base()?;
+                message.headers.extend(pieces.into_iter().filter(|piece| !piece.is_empty()).map(str::to_owned));
                 message.payload = Some(payload(last)?.into());
                 let taken = self.stream().take_message(now, &message);
                 self.taken = taken.map_err(|refused| refused_word(&refused).to_owned());
@@ -219,6 +294,13 @@ impl World {
                 }
                 expect(&String::from_utf8_lossy(&got).into_owned(), &quoted(rest)?.to_owned())
             }
+            "conflicts" => expect(&self.stream().stats().conflict_count.to_string().as_str(), &rest),
+            "progress" => {
+                let (given, total) = self.stream().progress();
+                let total = total.map_or_else(|| "-".to_owned(), |total| total.to_string());
+                expect(&format!("{given} {total}").as_str(), &rest)
+            }
+            "told" | "untold" => expect(&self.stream().poll_event().is_some(), &(word == "told")),
             "pending" => expect(&self.stream().fill(now), &Fill::Pending),
             "ended" => expect(&self.stream().fill(now), &Fill::End),
             "failed" => match self.stream().fill(now) {
@@ -235,9 +317,20 @@ impl World {
         let len = next()?.parse().map_err(|_| "a length")?;
         let (encoding, level) = Encoding::parse(next()?).map_err(|error| error.to_string())?;
         let text = quoted(next()?)?.as_bytes().to_vec();
-        let base = Event::new("self:", "event:x").build().map_err(|fault| fault.to_string())?;
-        let options = Options::new("s").with_packet_len(len).with_encoding(encoding, level).with_unshrunk(true);
-        self.segmenter = Some((Segmenter::new(base, options).map_err(|error| error.to_string())?, text));
+        let options = Options::new(self.name.as_str())
+            .with_packet_len(len)
+            .with_encoding(encoding, level)
+            .with_unshrunk(true)
+            .with_estimated_len(self.estimated_len)
+            .with_validation(self.stream_limits.validates);
+        let segmenter = Segmenter::new(self.base()?, options);
+        self.uncuttable = segmenter.as_ref().err().map(|error| match error {
+            SegmentError::StreamId(_) => "stream-id",
+            SegmentError::NoHeaders(_) => "no-headers",
+            SegmentError::Invalid(_) => "invalid",
+            _ => "other",
+        });
+        self.segmenter = segmenter.ok().map(|segmenter| (segmenter, text));
         Ok(())
     }
 
@@ -253,6 +346,7 @@ impl World {
         }
         let message = segmenter.poll_message().ok_or("nothing is sent any more")?;
         let packet = PacketRef::from_message(&message).map_err(|error| error.to_string())?.ok_or("no packet")?;
+        self.raw = packet.payload.to_vec();
         let caps = Caps { len_max: 1 << 20, ratio_max: 1000 };
         let mut codec = Decompressor::default();
         let plain = codec.decompress(packet.encoding, &packet.payload, caps).map_err(|fault| fault.to_string())?;
@@ -265,20 +359,7 @@ fn or_nothing(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
-fn locator(line: &str) -> Result<(), String> {
-    let (text, wanted) = line.split_once(" => ").ok_or("TEXT => ...")?;
-    let got = match text.parse::<Locator>() {
-        Err(_) => "-".to_owned(),
-        Ok(locator) => {
-            let parts = [locator.authority(), locator.service(), locator.ignored()].map(or_nothing);
-            format!("{} {}", locator.scheme().name(), parts.join(" "))
-        }
-    };
-    expect(&got.as_str(), &wanted)
-}
-
-fn device(line: &str) -> Result<(), String> {
-    let (text, wanted) = line.split_once(" => ").ok_or("TEXT => ID")?;
-    let got = text.parse::<DeviceId>().map_or_else(|_| "-".to_owned(), |id| id.to_string());
-    expect(&got.as_str(), &wanted)
+/// A message of JSON.
+fn json(text: &str) -> Result<Message, String> {
+    Message::from_json(text.as_bytes()).map_err(|error| error.to_string())
 }

@@ -15,3 +15,4 @@ mod simulation;
 mod smp121;
 mod smrp;
 mod wire;
+mod wrp;
