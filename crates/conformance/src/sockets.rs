@@ -44,14 +44,14 @@ pub(crate) fn work(options: &Options) -> Result<Vec<String>, String> {
         None => Vec::new(),
     };
     let mut chosen = Vec::new();
+    let known = |id: &str| {
+        SYSTEMS.iter().any(|system| case::load(system).is_ok_and(|all| all.iter().any(|case| case.id == id)))
+    };
+    if let Some(unknown) = exceptions.iter().find(|exception| !known(&exception.id)) {
+        return Err(format!("an exception is about {:?}, which is no case", unknown.id));
+    }
     for system in SYSTEMS.into_iter().filter(|system| options.has_system(system)) {
         let mut cases = case::load(system).map_err(|error| error.to_string())?;
-        let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
-        if let Some(unknown) =
-            exceptions.iter().find(|one| one.id.is_empty() || (SYSTEMS.len() == 1 && !ids.contains(&one.id)))
-        {
-            return Err(format!("an exception is about {:?}, which is no case", unknown.id));
-        }
         cases.retain(|case| options.has_case(&case.id));
         chosen.push((system, cases));
     }

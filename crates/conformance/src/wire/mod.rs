@@ -8,6 +8,7 @@ pub mod link;
 pub mod ours;
 pub mod run;
 pub mod smp;
+pub mod smp121;
 pub mod target;
 pub mod tls;
 pub mod ws;

@@ -2,8 +2,8 @@
 
 use super::case::WireCase;
 use super::exceptions::Exception;
-use super::smp;
 use super::target::Target;
+use super::{smp, smp121};
 use crate::output::{Row, Verdict};
 use core::time::Duration;
 use std::time::Instant;
@@ -19,6 +19,7 @@ pub async fn run_case(system: &str, case: &WireCase, target: &Target) -> Result<
     let running = async {
         match system {
             "smp-framing" => Box::pin(smp::run(&case.steps, target)).await,
+            "smp121" => Box::pin(smp121::run(&case.steps, target)).await,
             _ => Err(format!("{system} has no wire cases")),
         }
     };

@@ -3,6 +3,7 @@
 mod command;
 mod data;
 mod smp;
+mod smp121;
 
 use conformance::output::{Row, Verdict};
 use conformance::wire::case;
