@@ -199,10 +199,8 @@ impl Server {
         let data = whole[at..].to_vec();
         match flags & 0x34 {
             0x14 => self.name(&data, from).await,
-            0x04 => {
-                if mailslot == u32::from(MAILSLOT) || fault == Fault::AnswersForEveryMailslot {
-                    self.request(number, field, flags, data, from).await;
-                }
+            0x04 if mailslot == u32::from(MAILSLOT) || fault == Fault::AnswersForEveryMailslot => {
+                self.request(number, field, flags, data, from).await;
             }
             flags if flags & 0x20 != 0 && fault == Fault::AnswersResets => {
                 self.send(from, &segment(number, 0, MAILSLOT, 0x20, &[record(number, 1, &[])], &[])).await;
