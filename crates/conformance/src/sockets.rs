@@ -19,7 +19,7 @@ fn protocol(system: &str) -> (&'static str, &'static [&'static str]) {
     match system {
         "smp121" => ("smp121", &["udp", "ip"]),
         "smrp" => ("smrp", &STREAMS),
-        "wrp" => ("wrp", &["ws", "wss", "tcp"]),
+        "wrp" | "wrp-ssp" => ("wrp", &STREAMS),
         _ => ("smp", &STREAMS),
     }
 }

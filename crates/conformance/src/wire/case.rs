@@ -5,7 +5,7 @@ use crate::cases_directory;
 use serde::Deserialize;
 
 /// The systems that have wire cases, each in its folder of `cases`.
-pub const SYSTEMS: [&str; 2] = ["smp-framing", "smp121"];
+pub const SYSTEMS: [&str; 4] = ["smp-framing", "smp121", "wrp", "wrp-ssp"];
 
 /// A case as its file has it.
 #[derive(Clone, Debug, Deserialize)]

@@ -3,7 +3,7 @@
 use super::case::WireCase;
 use super::exceptions::Exception;
 use super::target::Target;
-use super::{smp, smp121};
+use super::{smp, smp121, wrp};
 use crate::output::{Row, Verdict};
 use core::time::Duration;
 use std::time::Instant;
@@ -20,6 +20,7 @@ pub async fn run_case(system: &str, case: &WireCase, target: &Target) -> Result<
         match system {
             "smp-framing" => Box::pin(smp::run(&case.steps, target)).await,
             "smp121" => Box::pin(smp121::run(&case.steps, target)).await,
+            "wrp" | "wrp-ssp" => Box::pin(wrp::run(&case.steps, target)).await,
             _ => Err(format!("{system} has no wire cases")),
         }
     };

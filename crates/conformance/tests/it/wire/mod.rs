@@ -4,6 +4,7 @@ mod command;
 mod data;
 mod smp;
 mod smp121;
+mod wrp;
 
 use conformance::output::{Row, Verdict};
 use conformance::wire::case;
