@@ -3,34 +3,25 @@
 use crate::options::{Mode, Options};
 use crate::{files, required, say};
 use conformance::output::{self, Row, Verdict};
-use conformance::wire::case::{self, SYSTEMS, WireCase};
+use conformance::wire::case::{self, CARRIERS, SYSTEMS, WireCase};
 use conformance::wire::exceptions::{self, Exception};
 use conformance::wire::target::Target;
 use conformance::wire::{ours, run};
 use core::time::Duration;
 use postroad::Url;
-use postroad::url::Protocol;
+use std::collections::BTreeSet;
 
 /// The carriers of byte streams, in the order in which our servers are tried.
 const STREAMS: [&str; 6] = ["tcp", "unix", "mem", "ws", "tls", "wss"];
 
-/// The word of a system's protocol in URLs, and its carriers.
-fn protocol(system: &str) -> (&'static str, &'static [&'static str]) {
+/// The protocols and carriers of a system.
+fn stacks(system: &str) -> &'static [(&'static str, &'static [&'static str])] {
     match system {
-        "smp121" => ("smp121", &["udp", "ip"]),
-        "smrp" => ("smrp", &STREAMS),
-        "wrp" | "wrp-ssp" => ("wrp", &STREAMS),
-        _ => ("smp", &STREAMS),
-    }
-}
-
-/// The systems that a URL is about.
-fn systems_of(url: &Url) -> &'static [&'static str] {
-    match url.protocol() {
-        Protocol::Smp => &["smp-framing"],
-        Protocol::Smp121 => &["smp121"],
-        Protocol::Wrp => &["wrp", "wrp-ssp"],
-        _ => &["smrp"],
+        "smp121" => &[("smp121", &["udp", "ip"])],
+        "smrp" => &[("smrp", &STREAMS)],
+        "wrp" | "wrp-ssp" => &[("wrp", &STREAMS)],
+        CARRIERS => &[("smp", &STREAMS), ("smrp", &STREAMS), ("smp121", &["udp"])],
+        _ => &[("smp", &STREAMS)],
     }
 }
 
@@ -93,49 +84,80 @@ fn parse(url: &str) -> Result<Url, String> {
 
 type Chosen = [(&'static str, Vec<WireCase>)];
 
+/// The word of the protocol that a case is about.
+fn protocol_of<'a>(system: &str, case: &'a WireCase) -> &'a str {
+    match system {
+        CARRIERS => case.protocol.as_deref().unwrap_or("smp"),
+        "smp121" => "smp121",
+        "smrp" => "smrp",
+        "wrp" | "wrp-ssp" => "wrp",
+        _ => "smp",
+    }
+}
+
+/// The cases of a system that are about a protocol over a carrier. What is for another carrier is told only where it is about the protocol.
+fn about(system: &str, cases: &[WireCase], protocol: &str, carrier: &str) -> Vec<WireCase> {
+    let is_about = |case: &&WireCase| {
+        let is_there = system != CARRIERS || case.carriers.iter().any(|of| of == carrier);
+        is_there && protocol_of(system, case) == protocol
+    };
+    cases.iter().filter(is_about).cloned().collect()
+}
+
 async fn foreign(chosen: &Chosen, target: &Target, exceptions: &[Exception]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (system, cases) in chosen.iter().filter(|(system, _)| systems_of(&target.url).contains(system)) {
-        rows.extend(run::run_all(system, cases, target, exceptions).await);
+    for (system, cases) in chosen {
+        let cases = about(system, cases, target.url.protocol().word(), target.carrier());
+        rows.extend(run::run_all(system, &cases, target, None, exceptions).await);
     }
     rows
 }
 
-/// Our own servers, one after the other.
+/// Our own servers, one after the other: one for each protocol, carrier and setting that cases ask for.
 async fn own(options: &Options, chosen: &Chosen, exceptions: &[Exception]) -> Vec<Row> {
     let mut rows = Vec::new();
     for (system, cases) in chosen {
-        let (protocol, carriers) = protocol(system);
-        let carriers = carriers.iter().filter(|carrier| options.carrier.as_deref().is_none_or(|one| one == **carrier));
-        for carrier in carriers {
-            let served = match ours::serve(protocol, carrier, "").await {
-                Ok(served) => served,
-                Err(why) => {
-                    // What may not be done here is skipped; whatever else fails is a failure.
-                    let verdict = match *carrier == "ip" {
-                        true => Verdict::Skipped(format!("no right to raw sockets: {why}")),
-                        false => Verdict::Failed(format!("our server did not start: {why}")),
-                    };
-                    rows.extend(
-                        cases.iter().map(|case| run::row(system, case, carrier, verdict.clone(), Duration::ZERO)),
-                    );
-                    continue;
+        for (protocol, carriers) in stacks(system) {
+            let carriers =
+                carriers.iter().filter(|carrier| options.carrier.as_deref().is_none_or(|one| one == **carrier));
+            for carrier in carriers {
+                let cases = about(system, cases, protocol, carrier);
+                let settings: BTreeSet<Option<String>> = cases.iter().map(|case| case.options.clone()).collect();
+                for setting in settings {
+                    let cases: Vec<WireCase> = cases.iter().filter(|case| case.options == setting).cloned().collect();
+                    rows.extend(served(system, protocol, carrier, setting.as_deref(), &cases, exceptions).await);
                 }
-            };
-            match Target::connect(served.url.clone()) {
-                Ok(mut target) => {
-                    target.ca = Some(served.ca.clone());
-                    rows.extend(run::run_all(system, cases, &target, exceptions).await);
-                }
-                Err(why) => rows.extend(
-                    cases
-                        .iter()
-                        .map(|case| run::row(system, case, carrier, Verdict::Failed(why.clone()), Duration::ZERO)),
-                ),
             }
         }
     }
     rows
+}
+
+/// Cases against one server of ours.
+async fn served(
+    system: &str,
+    protocol: &str,
+    carrier: &str,
+    setting: Option<&str>,
+    cases: &[WireCase],
+    exceptions: &[Exception],
+) -> Vec<Row> {
+    let all = |verdict: &Verdict| -> Vec<Row> {
+        cases.iter().map(|case| run::row(system, case, carrier, verdict.clone(), Duration::ZERO)).collect()
+    };
+    let ours = match ours::serve(protocol, carrier, setting.unwrap_or("")).await {
+        Ok(ours) => ours,
+        // What may not be done here is skipped; whatever else fails is a failure.
+        Err(why) if carrier == "ip" => return all(&Verdict::Skipped(format!("no right to raw sockets: {why}"))),
+        Err(why) => return all(&Verdict::Failed(format!("our server did not start: {why}"))),
+    };
+    match Target::connect(ours.url.clone()) {
+        Ok(mut target) => {
+            target.ca = Some(ours.ca.clone());
+            run::run_all(system, cases, &target, Some(&ours), exceptions).await
+        }
+        Err(why) => all(&Verdict::Failed(why)),
+    }
 }
 
 fn line_of(case: &WireCase) -> String {

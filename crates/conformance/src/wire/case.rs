@@ -5,7 +5,10 @@ use crate::cases_directory;
 use serde::Deserialize;
 
 /// The systems that have wire cases, each in its folder of `cases`.
-pub const SYSTEMS: [&str; 4] = ["smp-framing", "smp121", "wrp", "wrp-ssp"];
+pub const SYSTEMS: [&str; 5] = ["smp-framing", "smp121", "wrp", "wrp-ssp", CARRIERS];
+
+/// What lies beneath: all files of its folder are wire cases.
+pub const CARRIERS: &str = "carriers";
 
 /// A case as its file has it.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,6 +25,10 @@ pub struct WireCase {
     /// The carriers that it is for; all of its system where there are none.
     #[serde(default)]
     pub carriers: Vec<String>,
+    /// Of carriers: the protocol on it, as in a URL; `smp` where nothing is said.
+    pub protocol: Option<String>,
+    /// Of carriers: what the server's URL has behind the path, as `?origin=https://a.example`, or `client-ca` where it wants clients to have certificates.
+    pub options: Option<String>,
     /// What is sent, and what is expected: see the module of the system.
     pub steps: Vec<String>,
 }
@@ -58,7 +65,7 @@ pub fn load(system: &str) -> Result<Vec<WireCase>, LoadError> {
         std::fs::read_dir(&directory).map_err(|error| fail(directory.display().to_string(), error.to_string()))?;
     let mut names: Vec<String> =
         entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
-    names.retain(|name| is_wire_file(name));
+    names.retain(|name| is_wire_file(name) || (system == CARRIERS && name.ends_with(".toml")));
     names.sort();
     let mut cases = Vec::new();
     for name in names {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here uses the protocol code under test: what goes out and what comes back is made and read by codecs of the runner's own.
 
+pub mod carriers;
 pub mod case;
 pub mod exceptions;
 pub mod link;

@@ -14,15 +14,60 @@ pub struct Ours {
     pub url: Url,
     /// The authority of its certificate, in PEM.
     pub ca: Vec<u8>,
-    folder: Option<PathBuf>,
+    authority: DevCa,
+    /// Of files for this server: its socket, certificates that cases use.
+    folder: PathBuf,
     _tasks: JoinSet<()>,
 }
 
 impl Drop for Ours {
     fn drop(&mut self) {
-        if let Some(folder) = &self.folder {
-            let _it_is_temporary = std::fs::remove_dir_all(folder);
+        let _it_is_temporary = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Ours {
+    /// A client's certificate and key in PEM: from this server's authority, or from another one.
+    ///
+    /// # Errors
+    /// Where none could be made.
+    pub fn identity(&self, is_right: bool) -> Result<(Vec<u8>, Vec<u8>), String> {
+        let other;
+        let authority = match is_right {
+            true => &self.authority,
+            false => {
+                other = DevCa::generate().map_err(say)?;
+                &other
+            }
+        };
+        let identity = authority.issue_client("runner").map_err(say)?;
+        Ok((identity.certificate_pem.into_bytes(), identity.key_pem.into_bytes()))
+    }
+
+    /// Files that URLs of cases name, and the words for them: the authority, another one, a server's certificate and key, the folder.
+    ///
+    /// # Errors
+    /// Where they could not be written.
+    pub fn files(&self) -> Result<[(&'static str, String); 5], String> {
+        let identity = self.authority.issue_server(&["localhost", "127.0.0.1"]).map_err(say)?;
+        let other = DevCa::generate().map_err(say)?;
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        for (name, text) in [
+            ("ca.pem", self.authority.certificate_pem()),
+            ("other.pem", other.certificate_pem()),
+            ("server.pem", identity.certificate_pem.as_str()),
+            ("server-key.pem", identity.key_pem.as_str()),
+        ] {
+            std::fs::write(self.folder.join(name), text).map_err(say)?;
         }
+        let folder = self.folder.display().to_string();
+        Ok([
+            ("FOLDER", folder),
+            ("OTHER", path("other.pem")),
+            ("CERT", path("server.pem")),
+            ("KEY", path("server-key.pem")),
+            ("CA", path("ca.pem")),
+        ])
     }
 }
 
@@ -33,30 +78,30 @@ fn say(error: impl core::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Serves the protocol of that word (`smp`, ...) over a carrier, by its word.
+/// Serves the protocol of that word (`smp`, ...) over a carrier, by its word. `options` go to the URL; with `client-ca` clients have to show a certificate.
 ///
 /// # Errors
 /// Why it could not.
 pub async fn serve(protocol: &str, carrier: &str, options: &str) -> Result<Ours, String> {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("postroad-conformance-{}-{number}", std::process::id());
-    let mut folder = None;
+    let folder = std::env::temp_dir().join(&name);
+    std::fs::create_dir(&folder).map_err(say)?;
+    let (options, wants_clients) = match options {
+        "client-ca" => ("", true),
+        other => (other, false),
+    };
     let text = match (protocol, carrier) {
         ("smp121", "ip") => format!("smp121://127.0.0.2/echo{options}"),
         ("smp121", carrier) => format!("smp121+{carrier}://127.0.0.1:0/echo{options}"),
         (_, "mem") => format!("{protocol}+mem://{name}{options}"),
-        (_, "unix") => {
-            let place = std::env::temp_dir().join(name);
-            std::fs::create_dir(&place).map_err(say)?;
-            let text = format!("{protocol}+unix://{}/s{options}", place.display());
-            folder = Some(place);
-            text
-        }
+        (_, "unix") => format!("{protocol}+unix://{}/s{options}", folder.display()),
         _ => format!("{protocol}+{carrier}://127.0.0.1:0{options}"),
     };
     let authority = DevCa::generate().map_err(say)?;
     let identity = authority.issue_server(&["localhost", "127.0.0.1"]).map_err(say)?;
     let listen = ListenOptions::new().with_identity_pem(identity.certificate_pem, identity.key_pem);
+    let listen = if wants_clients { listen.with_client_ca_pem(authority.certificate_pem()) } else { listen };
     let mut listener = postroad::listen_with(text.as_str(), listen).await.map_err(say)?;
     let url = listener.url().clone();
     let mut tasks = JoinSet::new();
@@ -67,7 +112,7 @@ pub async fn serve(protocol: &str, carrier: &str, options: &str) -> Result<Ours,
             while connections.try_join_next().is_some() {}
         }
     });
-    Ok(Ours { url, ca: authority.certificate_pem().as_bytes().to_vec(), folder, _tasks: tasks })
+    Ok(Ours { url, ca: authority.certificate_pem().as_bytes().to_vec(), authority, folder, _tasks: tasks })
 }
 
 /// What one connection gets.

@@ -1,7 +1,9 @@
 //! Runs wire cases, one after the other, each on a new connection.
 
+use super::carriers::{self, Place};
 use super::case::WireCase;
 use super::exceptions::Exception;
+use super::ours::Ours;
 use super::target::Target;
 use super::{smp, smp121, wrp};
 use crate::output::{Row, Verdict};
@@ -15,10 +17,15 @@ pub const CASE_MAX: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The first thing that was not as expected.
-pub async fn run_case(system: &str, case: &WireCase, target: &Target) -> Result<(), String> {
+pub async fn run_case(system: &str, case: &WireCase, target: &Target, ours: Option<&Ours>) -> Result<(), String> {
     let running = async {
         match system {
             "smp-framing" => Box::pin(smp::run(&case.steps, target)).await,
+            // What rides on a datagram is seen in the words of smp121.
+            "carriers" if case.protocol.as_deref() == Some("smp121") => {
+                Box::pin(smp121::run(&case.steps, target)).await
+            }
+            "carriers" => Box::pin(carriers::run(&case.steps, &Place { target, ours })).await,
             "smp121" => Box::pin(smp121::run(&case.steps, target)).await,
             "wrp" | "wrp-ssp" => Box::pin(wrp::run(&case.steps, target)).await,
             _ => Err(format!("{system} has no wire cases")),
@@ -30,23 +37,41 @@ pub async fn run_case(system: &str, case: &WireCase, target: &Target) -> Result<
 }
 
 /// Why a case does not run there; `None` where it does.
-fn skip_reason(case: &WireCase, target: &Target) -> Option<String> {
+fn skip_reason(case: &WireCase, target: &Target, ours: Option<&Ours>) -> Option<String> {
     let carrier = target.carrier();
+    let is_about_settings = case.options.is_some() || case.steps.iter().any(|line| is_of_ours(line));
+    if ours.is_none() && is_about_settings {
+        return Some("about settings of our own server".into());
+    }
+    if target.is_waiting() && (case.protocol.is_some() || case.steps.iter().any(|line| line == "bare")) {
+        return Some("for servers".into());
+    }
     let is_for = case.carriers.is_empty() || case.carriers.iter().any(|of| of == carrier);
     (!is_for).then(|| format!("for {} alone", case.carriers.join(", ")))
 }
 
+/// True for lines about our own library, or with its certificates.
+fn is_of_ours(line: &str) -> bool {
+    ["cannot-", "no-url"].iter().any(|beginning| line.starts_with(beginning)) || line.contains("identity=")
+}
+
 /// Runs all cases of a system and judges them by what is known of the implementation.
-pub async fn run_all(system: &str, cases: &[WireCase], target: &Target, exceptions: &[Exception]) -> Vec<Row> {
+pub async fn run_all(
+    system: &str,
+    cases: &[WireCase],
+    target: &Target,
+    ours: Option<&Ours>,
+    exceptions: &[Exception],
+) -> Vec<Row> {
     let mut rows = Vec::new();
     // Once nobody comes any more, nobody is waited for again.
     let mut nobody = None;
     for case in cases {
         let started = Instant::now();
-        let verdict = match skip_reason(case, target).or_else(|| nobody.clone()) {
+        let verdict = match skip_reason(case, target, ours).or_else(|| nobody.clone()) {
             Some(reason) => Verdict::Skipped(reason),
             None => {
-                let result = run_case(system, case, target).await;
+                let result = run_case(system, case, target, ours).await;
                 if let Err(detail) = &result
                     && detail.starts_with("nobody connected")
                 {

@@ -86,10 +86,44 @@ struct Open {
     content: Content,
 }
 
+/// Messages of frames under way to the runner.
+#[derive(Default)]
+pub(super) struct Joiner(BTreeMap<u16, Open>);
+
+impl Joiner {
+    /// Takes a frame; the message where it was the last.
+    pub(super) fn join(&mut self, unit: CaseUnit) -> Result<Option<Content>, String> {
+        let said = format!("{unit:.60}");
+        let Some((id, number)) = unit.ident else { return Err(format!("`{said}` without ID")) };
+        if unit.code == 1 || (unit.code == 3 && !self.0.contains_key(&id)) {
+            // A sender numbers from 0.
+            if number != 0 {
+                return Err(format!("`{said}` opens a message with frame number {number}"));
+            }
+            self.0.insert(id, Open { next: 1, content: unit.arguments });
+        } else {
+            let open =
+                self.0.get_mut(&id).ok_or_else(|| format!("`{said}` goes on with a message that is not open"))?;
+            if number != open.next || unit.arguments.len() != open.content.len() {
+                return Err(format!(
+                    "`{said}` where frame number {} and {} arguments are due",
+                    open.next,
+                    open.content.len()
+                ));
+            }
+            open.next = open.next.wrapping_add(1);
+            for (all, more) in open.content.iter_mut().zip(unit.arguments) {
+                all.extend(more);
+            }
+        }
+        Ok(if unit.code == 3 { self.0.remove(&id).map(|open| open.content) } else { None })
+    }
+}
+
 struct Run {
     link: Option<Link>,
     buffer: VecDeque<u8>,
-    open: BTreeMap<u16, Open>,
+    joiner: Joiner,
     may: Vec<String>,
     barriers: u32,
     is_closed: bool,
@@ -107,7 +141,7 @@ pub async fn run(steps: &[String], target: &Target) -> Result<(), String> {
     let mut run = Run {
         link: Some(target.link().await?),
         buffer: VecDeque::new(),
-        open: BTreeMap::new(),
+        joiner: Joiner::default(),
         may: Vec::new(),
         barriers: 0,
         is_closed: false,
@@ -183,7 +217,7 @@ impl Run {
                 _ if stopped => return Err(format!("`{unit}` behind its STOP")),
                 0 => return Ok(format!("message{}", render(unit.arguments.iter().map(Vec::as_slice)))),
                 1..=3 => {
-                    if let Some(content) = self.join(unit)? {
+                    if let Some(content) = self.joiner.join(unit)? {
                         return Ok(format!("message{}", render(content.iter().map(Vec::as_slice))));
                     }
                 }
@@ -193,34 +227,6 @@ impl Run {
                 _ => return Ok(format!("unit {unit}")),
             }
         }
-    }
-
-    /// Takes a frame; the message where it was the last.
-    fn join(&mut self, unit: CaseUnit) -> Result<Option<Content>, String> {
-        let said = format!("{unit:.60}");
-        let Some((id, number)) = unit.ident else { return Err(format!("`{said}` without ID")) };
-        if unit.code == 1 || (unit.code == 3 && !self.open.contains_key(&id)) {
-            // A sender numbers from 0.
-            if number != 0 {
-                return Err(format!("`{said}` opens a message with frame number {number}"));
-            }
-            self.open.insert(id, Open { next: 1, content: unit.arguments });
-        } else {
-            let open =
-                self.open.get_mut(&id).ok_or_else(|| format!("`{said}` goes on with a message that is not open"))?;
-            if number != open.next || unit.arguments.len() != open.content.len() {
-                return Err(format!(
-                    "`{said}` where frame number {} and {} arguments are due",
-                    open.next,
-                    open.content.len()
-                ));
-            }
-            open.next = open.next.wrapping_add(1);
-            for (all, more) in open.content.iter_mut().zip(unit.arguments) {
-                all.extend(more);
-            }
-        }
-        Ok(if unit.code == 3 { self.open.remove(&id).map(|open| open.content) } else { None })
     }
 
     /// The next unit; `None` where the other end is gone.

@@ -135,12 +135,22 @@ impl Target {
     /// # Errors
     /// Why there is none.
     pub async fn secure(&self, client: &tls::Client) -> Result<Link, String> {
+        self.secure_with(client).await.map(|(link, _)| link)
+    }
+
+    /// The same, with what ALPN chose.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn secure_with(&self, client: &tls::Client) -> Result<(Link, Option<Vec<u8>>), String> {
         let Address::Network { host, port, .. } = self.url.address() else {
             return Err(format!("{} has no TLS", self.url.stack()));
         };
         let (stream, socket) = tcp(&format!("{host}:{port}")).await?;
         let name = self.url.options().server_name.clone().unwrap_or_else(|| name_of(host));
-        Ok(Link::new(client.connect(&name, stream).await?, Some(socket)))
+        let stream = client.connect(&name, stream).await?;
+        let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+        Ok((Link::new(stream, Some(socket)), agreed))
     }
 
     /// What the runner's TLS says where a case does not say otherwise.

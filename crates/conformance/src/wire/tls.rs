@@ -13,7 +13,11 @@ use tokio_rustls::rustls::{
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 /// Both versions that are in use.
-pub const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
+pub static BOTH: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
+/// The older one alone.
+pub static ONLY_1_2: &[&SupportedProtocolVersion] = &[&version::TLS12];
+/// The newer one alone.
+pub static ONLY_1_3: &[&SupportedProtocolVersion] = &[&version::TLS13];
 
 /// What a client says and believes.
 #[derive(Clone, Debug)]

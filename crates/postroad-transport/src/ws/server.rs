@@ -211,6 +211,15 @@ impl Server {
                     .remedy_is("this port serves WebSocket only"),
             });
         }
+        let version = request.headers().get("Sec-WebSocket-Version");
+        if version.is_some_and(|version| version.as_bytes() != b"13") {
+            // The answer has to name the version that is spoken: RFC 6455, 4.2.2.
+            return Err(Refusal {
+                status: "426 Upgrade Required\r\nSec-WebSocket-Version: 13".into(),
+                error: CarrierError::new(ErrorKind::Handshake, ACTION, "peer speaks another version of WebSocket")
+                    .remedy_is("this port speaks version 13"),
+            });
+        }
         let mut response = create_response(&request)
             .map_err(|error| bad(format!("the request does not ask for a WebSocket as it should: {error}")))?;
         self.check_path(&request)?;

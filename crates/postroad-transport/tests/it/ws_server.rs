@@ -163,7 +163,7 @@ async fn bad_requests_are_refused_with_a_status() {
     let cases = [
         (request_with("GET", "POST"), "400 Bad Request"),
         (request_with("HTTP/1.1", "HTTP/1.0"), "400 Bad Request"),
-        (request_with("Version: 13", "Version: 8"), "400 Bad Request"),
+        (request_with("Version: 13", "Version: 8"), "426 Upgrade Required"),
         (request_with("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="), "400 Bad Request"),
         (request_with("keep-alive, Upgrade", "keep-alive"), "400 Bad Request"),
         (request_with("Upgrade: websocket", "Upgrade: h2c"), "426 Upgrade Required"),
@@ -176,6 +176,14 @@ async fn bad_requests_are_refused_with_a_status() {
         assert_eq!(kind, ErrorKind::Handshake, "{status}");
         assert_eq!(status, format!("HTTP/1.1 {expected}"), "{}", String::from_utf8_lossy(&request));
     }
+}
+
+#[tokio::test]
+async fn another_version_is_answered_with_the_one_that_is_spoken() {
+    let request = String::from_utf8(REQUEST.to_vec()).unwrap().replace("Version: 13", "Version: 8");
+    let (served, head) = ask(ws::ServerConfig::new(), request.as_bytes()).await;
+    assert!(served.unwrap_err().to_string().contains("another version"));
+    assert!(head.contains("Sec-WebSocket-Version: 13\r\n"), "{head}");
 }
 
 #[tokio::test]

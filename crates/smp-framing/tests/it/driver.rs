@@ -115,6 +115,21 @@ async fn reads_and_writes_of_one_octet_change_nothing() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_peers_direction_ends_ours_in_order() {
+    let (mut peer, b) = duplex(100);
+    let mut b = Connection::new(b, config());
+    peer.write_all(&[0x01, 0, 1, b'a']).await.unwrap();
+    peer.shutdown().await.unwrap();
+    assert!(matches!(b.receive().await.unwrap(), Some(Event::Message(_))));
+    assert!(b.receive().await.unwrap().is_none());
+    // Not because it was dropped: TLS would have no close_notify then.
+    let mut rest = Vec::new();
+    tokio::time::timeout(Duration::from_secs(5), peer.read_to_end(&mut rest)).await.unwrap().unwrap();
+    assert!(rest.is_empty());
+    drop(b);
+}
+
+#[tokio::test]
 async fn a_future_dropped_at_any_wait_loses_nothing() {
     //= SMPF-B-CANCEL
     let (a, b) = duplex(100);

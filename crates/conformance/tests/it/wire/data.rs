@@ -1,7 +1,7 @@
 //! The files of wire cases as a whole.
 
 use conformance::wire::case::{SYSTEMS, load, parse};
-use conformance::wire::{smp, smp121, wrp};
+use conformance::wire::{carriers, smp, smp121, wrp};
 use conformance::{repository, requirements};
 use std::collections::BTreeSet;
 
@@ -19,6 +19,8 @@ fn wire_cases_can_be_read_and_name_requirements_that_there_are() {
             }
             for line in &case.steps {
                 let read = match system {
+                    "carriers" if case.protocol.as_deref() != Some("smp121") => carriers::check(line),
+                    "carriers" => smp121::Step::parse(line).map(drop),
                     "wrp" | "wrp-ssp" => wrp::Step::parse(line).map(drop),
                     "smp121" => smp121::Step::parse(line).map(drop),
                     _ => smp::Step::parse(line).map(drop),

@@ -1,5 +1,6 @@
 //! Wire cases against echo servers of these tests: a right one passes all of them, and each planted fault is found.
 
+mod carriers;
 mod command;
 mod data;
 mod smp;
@@ -27,5 +28,5 @@ async fn rows(system: &str, url: &str, only: &[&str], exceptions: &[Exception]) 
     cases.retain(|case| only.is_empty() || only.contains(&case.id.as_str()));
     assert!(only.is_empty() || cases.len() == only.len(), "a case was renamed: {only:?}");
     let target = Target::connect(url.parse().unwrap()).unwrap();
-    run_all(system, &cases, &target, exceptions).await
+    run_all(system, &cases, &target, None, exceptions).await
 }

@@ -94,6 +94,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
                 self.clock.refresh();
                 let missing_len = self.read_buffer.missing_len();
                 let _taken = self.machine.handle(self.clock.now(), Input::ReceivedEof { missing_len });
+                self.end_in_order(cx);
             }
             Ok(len) => {
                 self.clock.refresh();
@@ -111,5 +112,15 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Connection<C> {
             }
         }
         Poll::Ready(())
+    }
+
+    /// The peer has ended, and nothing of ours goes any more: carriers whose end is more than silence say so, as TLS has to, as far as it goes at once.
+    fn end_in_order(&mut self, cx: &mut Context<'_>) {
+        if self.machine.is_closed()
+            && matches!(self.write, WriteState::Clean)
+            && Pin::new(&mut self.carrier).poll_shutdown(cx).is_ready()
+        {
+            self.write = WriteState::ShutDown;
+        }
     }
 }
