@@ -14,6 +14,7 @@ Usage: cargo xtask COMMAND [--help]
   counts        instructions and allocations of the hot paths, as valgrind counts them
   dissector     docs/wire/smp121.lua, for Wireshark
   attack        attacks on the release binary, with a bystander, and docs/attacks.md
+  soak          every stack under load for minutes, with faults, and docs/soak.md
   interop       exchanges with programs that nobody here wrote
   fuzz-smoke    each fuzz target for a short while
   bench         figures beside peers
@@ -103,6 +104,16 @@ stays within bounds, others are answered in time. --write runs all attacks and p
 
 Example: cargo xtask attack --only rapid-reset,pings";
 
+const SOAK: &str = "\
+Usage: cargo xtask soak [--minutes N | --seconds N] [--seed N] [--only STACK,STACK..] [--json] [--list] [--write]
+
+Builds the release binary, puts 70 % of a measured load on all stacks at once, kills, freezes, cuts, stalls, slows and starves them
+meanwhile, and says which promises were kept: every request ends and is right, errors only where a fault excuses them, work goes on
+within 10 s, memory, descriptors, threads and tasks do not grow. 10 minutes and seed 1 by default. --write puts the verdicts into docs/soak.md.
+Needs strace for one of the faults, and as root runs raw IP too.
+
+Example: cargo xtask soak --minutes 2 --only smrp+tcp,smp121+udp";
+
 const BENCH: &str = "\
 Usage: cargo xtask bench [ARGS..]
 
@@ -128,6 +139,7 @@ pub(crate) fn of(command: &str) -> Option<&'static str> {
         "dissector" => DISSECTOR,
         "interop" => INTEROP,
         "attack" => ATTACK,
+        "soak" => SOAK,
         "bench" => BENCH,
         "fuzz-smoke" => FUZZ,
         _ => return None,

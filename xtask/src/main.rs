@@ -30,6 +30,7 @@ mod interop;
 mod manifest;
 mod reqs;
 mod run;
+mod soak;
 mod spec;
 mod tags;
 mod test;
@@ -82,6 +83,7 @@ fn dispatch(root: &Root, command: &str, rest: &[String]) -> anyhow::Result<Outco
         "test" => test::command(root, rest),
         "ci" => ci::command(root, rest),
         "attack" => attack::command(root, rest),
+        "soak" => soak::command(root, rest),
         "conformance" => conformance::command(root, rest),
         "counts" => counts::command(root, rest),
         "dissector" => dissector::command(root, rest),

@@ -3,11 +3,12 @@
 use crate::attacks::{Attack, Promise, all};
 use crate::bystander::{Bystander, Latencies};
 use crate::field::{Field, Outcome};
-use crate::server::Server;
+use crate::server;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use testkit::process::Serving;
 
 /// Memory that one attacker may cost, in KiB.
 pub(crate) const MEMORY_KIB_MAX: u64 = 32 << 10;
@@ -100,7 +101,7 @@ pub(crate) fn measure(
 }
 
 fn watch(rules: &Rules, attack: &Attack, time: Duration) -> Result<Measured, String> {
-    let mut server = Server::start(&rules.binary, &format!("{}://127.0.0.1:0", attack.stack))?;
+    let mut server = server::start(&rules.binary, &format!("{}://127.0.0.1:0", attack.stack))?;
     let bystander = Bystander::connect(&server.url)?;
     let phase = |time: Duration| {
         let begun = Instant::now();
@@ -109,19 +110,20 @@ fn watch(rules: &Rules, attack: &Attack, time: Duration) -> Result<Measured, Str
     // What the first requests make the server keep is not the attacker's doing.
     phase(Duration::from_millis(200));
     let before = phase(BEFORE);
-    let (cpu, memory) = (server.cpu(), server.memory_kib("VmRSS"));
+    let process = server.process();
+    let (cpu, memory) = (process.cpu(), process.status("VmRSS"));
     let myself = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut attacker = Command::new("nice")
         .args(["-n", "10"])
         .arg(myself)
-        .args(["--attacker", attack.id, &server.address(), "--seconds", &time.as_secs().to_string()])
+        .args(["--attacker", attack.id, &server::address(&server), "--seconds", &time.as_secs().to_string()])
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("could not start the attacker: {error}"))?;
     let begun = Instant::now();
     let during = bystander.ask(|| matches!(attacker.try_wait(), Ok(None)) && begun.elapsed() < time + GRACE);
-    let cpu = server.cpu().saturating_sub(cpu);
-    let growth_kib = server.memory_kib("VmHWM").saturating_sub(memory);
+    let cpu = process.cpu().saturating_sub(cpu);
+    let growth_kib = process.status("VmHWM").saturating_sub(memory);
     drop(attacker.kill());
     let output = attacker.wait_with_output().map_err(|error| error.to_string())?;
     let said = serde_json::from_slice(&output.stdout).map_err(|_| format!("the attacker {} broke", attack.id))?;
@@ -137,7 +139,7 @@ fn watch(rules: &Rules, attack: &Attack, time: Duration) -> Result<Measured, Str
 fn judge(
     attack: &Attack,
     outcome: &Outcome,
-    server: &mut Server,
+    server: &mut Serving,
     growth_kib: u64,
     latencies: [Latencies; 3],
 ) -> Vec<String> {

@@ -153,7 +153,8 @@ impl Registry {
         entries.by_handle.insert(hash, Arc::downgrade(session));
         let handles = entries.by_session.entry(key).or_default();
         handles.push_back(hash);
-        let old = if handles.len() > HANDLES_PER_SESSION { handles.pop_front() } else { None };
+        // Those between never came to who uses the first one still, and never will: their links are gone.
+        let old = if handles.len() > HANDLES_PER_SESSION { handles.remove(handles.len() - 2) } else { None };
         if let Some(old) = old {
             entries.by_handle.remove(&old);
         }
@@ -251,6 +252,21 @@ mod tests {
         registry.forget(&session);
         assert!(registry.find(b"four").is_none());
         assert_eq!(registry.len(), 0);
+    }
+
+    #[test]
+    fn a_ticket_stays_valid_however_many_newer_ones_were_lost_with_their_links() {
+        //= SMRP-R7
+        let registry = Registry::new(AcceptorLimits::default());
+        let session = shared();
+        registry.issue(b"first", &session);
+        for lost in 0..5_u8 {
+            assert!(registry.find(b"first").is_some(), "{lost} were lost");
+            registry.issue(&[lost], &session);
+        }
+        assert!(registry.find(b"first").is_some());
+        assert!(registry.find(&[4]).is_some(), "the last one may have come");
+        assert!(registry.find(b"first").is_none());
     }
 
     #[test]
