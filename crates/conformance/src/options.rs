@@ -1,6 +1,8 @@
 //! The command line.
 
+use conformance::case::duration;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How the command is called.
 pub(crate) const USAGE: &str = "usage: conformance [MODE] [CHOICE..] [OUTPUT..]
@@ -15,6 +17,7 @@ choice:
   --case ID         this case alone; may be repeated
   --system NAME     smp-framing, smp121, smrp, wrp, wrp-ssp or carriers
   --carrier NAME    with --self: tcp, unix, mem, ws, tls, wss, udp or ip
+  --patience TIME   how long anything that has to come is waited for, as 500ms or 3s; 5s where nothing is said
   --exceptions FILE known faults: [[exception]] with id, reason, date and, where it is about one, carrier
 
 output:
@@ -48,6 +51,7 @@ pub(crate) struct Options {
     pub(crate) system: Option<String>,
     pub(crate) carrier: Option<String>,
     pub(crate) exceptions: Option<PathBuf>,
+    pub(crate) patience: Option<Duration>,
     pub(crate) json: bool,
     pub(crate) markdown: bool,
     pub(crate) junit: Option<PathBuf>,
@@ -79,6 +83,10 @@ impl Options {
                 "--case" => options.cases.push(value("the id of a case")?),
                 "--system" => options.system = Some(value("the name of a system")?),
                 "--carrier" => options.carrier = Some(value("the name of a carrier")?),
+                "--patience" => {
+                    let time = value("a time")?;
+                    options.patience = Some(duration(&time).map_err(|error| error.to_string())?);
+                }
                 "--exceptions" => options.exceptions = Some(value("a file")?.into()),
                 "--json" => options.json = true,
                 "--markdown" => options.markdown = true,
@@ -93,8 +101,8 @@ impl Options {
         if options.markdown && !is_engine {
             return Err("--markdown is for --engine".into());
         }
-        if options.exceptions.is_some() && is_engine {
-            return Err("--exceptions is for wire cases: --self, --connect or --listen".into());
+        if (options.exceptions.is_some() || options.patience.is_some()) && is_engine {
+            return Err("--exceptions and --patience are for wire cases: --self, --connect or --listen".into());
         }
         if options.carrier.is_some() && options.mode != Mode::Own {
             return Err("--carrier is for --self; elsewhere the URL says it".into());
@@ -132,6 +140,8 @@ mod tests {
             "--loud",
             "--self --markdown",
             "--exceptions f",
+            "--patience 3s",
+            "--self --patience 3",
             "--carrier tcp",
             "--listen u --carrier tcp",
         ] {

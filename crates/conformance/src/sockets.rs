@@ -5,6 +5,7 @@ use crate::{files, required, say};
 use conformance::output::{self, Row, Verdict};
 use conformance::wire::case::{self, CARRIERS, SYSTEMS, WireCase};
 use conformance::wire::exceptions::{self, Exception};
+use conformance::wire::link::PATIENCE;
 use conformance::wire::target::Target;
 use conformance::wire::{ours, run};
 use core::time::Duration;
@@ -55,13 +56,16 @@ pub(crate) fn work(options: &Options) -> Result<Vec<String>, String> {
     }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let patience = options.patience.unwrap_or(PATIENCE);
     let (title, rows) = match &options.mode {
         Mode::Connect(url) => {
-            let target = Target::connect(parse(url)?)?;
+            let mut target = Target::connect(parse(url)?)?;
+            target.patience = patience;
             (format!("Conformance of {url}"), runtime.block_on(foreign(&chosen, &target, &exceptions)))
         }
         Mode::Listen(url) => {
-            let target = runtime.block_on(Target::listen(parse(url)?))?;
+            let mut target = runtime.block_on(Target::listen(parse(url)?))?;
+            target.patience = patience;
             say(&format!("listening {}\n", target.url));
             (format!("Conformance of who connects to {url}"), runtime.block_on(foreign(&chosen, &target, &exceptions)))
         }
@@ -125,7 +129,9 @@ async fn own(options: &Options, chosen: &Chosen, exceptions: &[Exception]) -> Ve
                 let settings: BTreeSet<Option<String>> = cases.iter().map(|case| case.options.clone()).collect();
                 for setting in settings {
                     let cases: Vec<WireCase> = cases.iter().filter(|case| case.options == setting).cloned().collect();
-                    rows.extend(served(system, protocol, carrier, setting.as_deref(), &cases, exceptions).await);
+                    rows.extend(
+                        served(system, (protocol, carrier, setting.as_deref()), &cases, exceptions, options).await,
+                    );
                 }
             }
         }
@@ -136,11 +142,10 @@ async fn own(options: &Options, chosen: &Chosen, exceptions: &[Exception]) -> Ve
 /// Cases against one server of ours.
 async fn served(
     system: &str,
-    protocol: &str,
-    carrier: &str,
-    setting: Option<&str>,
+    (protocol, carrier, setting): (&str, &str, Option<&str>),
     cases: &[WireCase],
     exceptions: &[Exception],
+    options: &Options,
 ) -> Vec<Row> {
     let all = |verdict: &Verdict| -> Vec<Row> {
         cases.iter().map(|case| run::row(system, case, carrier, verdict.clone(), Duration::ZERO)).collect()
@@ -154,6 +159,7 @@ async fn served(
     match Target::connect(ours.url.clone()) {
         Ok(mut target) => {
             target.ca = Some(ours.ca.clone());
+            target.patience = options.patience.unwrap_or(PATIENCE);
             run::run_all(system, cases, &target, Some(&ours), exceptions).await
         }
         Err(why) => all(&Verdict::Failed(why)),

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-/// How long anything that has to come may take.
+/// How long anything that has to come may take, where nothing else is said.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// No message is put together beyond this.
 const MESSAGE_LEN_MAX: usize = 32 << 20;
@@ -43,6 +43,7 @@ pub struct Link {
     /// What was read and not taken.
     buffer: Vec<u8>,
     ended: Option<Ended>,
+    patience: Duration,
 }
 
 impl core::fmt::Debug for Link {
@@ -54,13 +55,20 @@ impl core::fmt::Debug for Link {
 impl Link {
     /// Over a stream; `socket` is what [`reset`](Self::reset) works on.
     pub fn new(stream: impl Octets + 'static, socket: Option<OwnedFd>) -> Self {
-        Self { stream: Box::new(stream), socket, websocket: None, buffer: Vec::new(), ended: None }
+        Self { stream: Box::new(stream), socket, websocket: None, buffer: Vec::new(), ended: None, patience: PATIENCE }
     }
 
     /// From here on the stream is a WebSocket.
     #[must_use]
     pub const fn into_websocket(mut self, masks: bool) -> Self {
         self.websocket = Some(masks);
+        self
+    }
+
+    /// How long anything that has to come may take, where it is not [`PATIENCE`].
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -80,9 +88,9 @@ impl Link {
             self.stream.flush().await
         };
         // Who is gone takes nothing; what came of that is seen where something is expected.
-        match timeout(PATIENCE, writing).await {
+        match timeout(self.patience, writing).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(format!("it took nothing for {PATIENCE:?}")),
+            Err(_) => Err(format!("it took nothing for {:?}", self.patience)),
         }
     }
 
@@ -113,7 +121,7 @@ impl Link {
     /// # Errors
     /// That it takes for ever.
     pub async fn shut(&mut self) -> Result<(), String> {
-        match timeout(PATIENCE, self.stream.shutdown()).await {
+        match timeout(self.patience, self.stream.shutdown()).await {
             Ok(_) => Ok(()),
             Err(_) => Err("the end of the stream could not be written".into()),
         }
@@ -131,7 +139,7 @@ impl Link {
         &mut self,
         take: impl Fn(&[u8]) -> Result<Option<(T, usize)>, String>,
     ) -> Result<Result<T, Ended>, String> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + self.patience;
         loop {
             if let Some((taken, len)) = take(&self.buffer)? {
                 self.buffer.drain(..len);
@@ -142,7 +150,7 @@ impl Link {
             }
             let mut chunk = vec![0; READ_LEN];
             match tokio::time::timeout_at(deadline, self.stream.read(&mut chunk)).await {
-                Err(_) => return Err(format!("nothing for {PATIENCE:?}")),
+                Err(_) => return Err(format!("nothing for {:?}", self.patience)),
                 Ok(Ok(0)) => self.ended = Some(Ended::Cleanly(None)),
                 Ok(Ok(len)) => self.buffer.extend(chunk.get(..len).unwrap_or_default()),
                 Ok(Err(error)) => self.ended = Some(Ended::Broken(error.to_string())),

@@ -13,10 +13,10 @@
 //! `NAME` is the mailslot's name, `BEYOND` one octet more than the largest request that it takes. Acknowledgements and Busy alone may come at any time, and so may
 //! replies that were there before and were not acknowledged.
 
-use super::link::PATIENCE;
 use super::target::Target;
 use crate::notation::{NotationError, argument, words};
 use crate::smp121::notation::{self, Names};
+use core::time::Duration;
 use postroad::url::{Address, Host, Node};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -167,6 +167,7 @@ struct Run {
     replies: BTreeMap<u32, Reply>,
     /// Numbers whose replies were expected.
     claimed: Vec<u32>,
+    patience: Duration,
 }
 
 /// Runs a case.
@@ -180,7 +181,8 @@ pub async fn run(steps: &[String], target: &Target) -> Result<(), String> {
     let (socket, names) = Socket::open(node).await?;
     let name = String::from_utf8_lossy(name).into_owned();
     let (may, claimed) = (Vec::new(), Vec::new());
-    let mut run = Run { socket, names, name, largest: 0, may, replies: BTreeMap::new(), claimed };
+    let mut run =
+        Run { socket, names, name, largest: 0, may, replies: BTreeMap::new(), claimed, patience: target.patience };
     for (line, step) in steps.iter().zip(parsed) {
         run.step(step).await.map_err(|detail| format!("`{line}`: {detail}"))?;
     }
@@ -243,13 +245,13 @@ impl Run {
     /// The next datagram, as a case would write it.
     async fn next(&self, deadline: Instant) -> Result<(Vec<u8>, String), String> {
         let payload = timeout_at(deadline, self.socket.receive()).await;
-        let payload = payload.map_err(|_| format!("nothing for {PATIENCE:?}"))??;
+        let payload = payload.map_err(|_| format!("nothing for {:?}", self.patience))??;
         let text = notation::outgoing(&payload, self.names.there, &self.names)?;
         Ok((payload, text))
     }
 
     async fn expect(&mut self, patterns: &[String]) -> Result<Vec<u8>, String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let (payload, text) = self.next(deadline).await?;
             if patterns.iter().any(|pattern| fits(pattern, &text)) {
@@ -272,7 +274,7 @@ impl Run {
     async fn reply(&mut self, number: &str, content: &[u8], is_acknowledged: bool) -> Result<(), String> {
         let step: u32 = number.strip_prefix('n').and_then(|step| step.parse().ok()).ok_or("no number as n0")?;
         let wanted = self.names.base.ok_or("nothing is resolved yet")?.wrapping_add(step);
-        let mut deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + self.patience;
         // One that was there before is asked for anew.
         if self.claimed.contains(&wanted) {
             self.replies.remove(&wanted);
@@ -300,7 +302,7 @@ impl Run {
             self.take_part(this, &payload)?;
             if this == wanted {
                 part_count += 1;
-                deadline = Instant::now() + PATIENCE;
+                deadline = Instant::now() + self.patience;
                 let at = self.replies.get(&this).map_or(0, |reply| reply.octets.len());
                 let is_whole = self.replies.get(&this).is_some_and(|reply| reply.content().is_some());
                 // Every second part, as the sender's window needs it.

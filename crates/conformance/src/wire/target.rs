@@ -28,6 +28,8 @@ pub struct Target {
     pub url: Url,
     /// Authorities that its certificate must come from, in PEM. Without any it is not judged.
     pub ca: Option<Vec<u8>>,
+    /// How long anything that has to come may take.
+    pub patience: Duration,
     door: Option<Door>,
 }
 
@@ -63,7 +65,7 @@ impl Target {
     /// # Errors
     /// Where a file that the URL names cannot be read.
     pub fn connect(url: Url) -> Result<Self, String> {
-        Ok(Self { ca: read(url.options().ca.as_deref())?, url, door: None })
+        Ok(Self { ca: read(url.options().ca.as_deref())?, url, patience: PATIENCE, door: None })
     }
 
     /// Waits for an implementation that connects; the URL has the real port then.
@@ -82,7 +84,7 @@ impl Target {
             Door::Tcp(listener) => with_port(&url, listener.local_addr().map_err(say)?.port())?,
             Door::Unix(_) => url,
         };
-        Ok(Self { url, ca: None, door: Some(door) })
+        Ok(Self { url, ca: None, patience: PATIENCE, door: Some(door) })
     }
 
     /// True where the implementation connects to the runner.
@@ -102,13 +104,14 @@ impl Target {
     /// # Errors
     /// Why there is none.
     pub async fn link(&self) -> Result<Link, String> {
-        match &self.door {
+        let link = match &self.door {
             None => timeout(PATIENCE, self.dial()).await.map_err(|_| format!("no connection within {PATIENCE:?}"))?,
             Some(door) => {
                 let link = timeout(ARRIVAL_MAX, self.take(door)).await;
                 link.map_err(|_| format!("nobody connected within {ARRIVAL_MAX:?}"))?
             }
-        }
+        };
+        Ok(link?.with_patience(self.patience))
     }
 
     /// A connection of the carrier at the bottom: TCP, a Unix socket or memory, with nothing said on it.

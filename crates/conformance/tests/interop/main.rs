@@ -12,5 +12,6 @@
 )]
 
 mod cut;
+mod echo;
 mod exchanges;
 mod peer;
