@@ -83,9 +83,12 @@ pub enum Fault {
     /// A frame that cannot be read.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// A setting that cannot be.
+    /// A setting of HELLO that cannot be.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A SETTINGS frame that changes what it must not.
+    #[error("SETTINGS: {0}")]
+    Raised(SettingsError),
     /// A rule was broken.
     #[error("{what}")]
     Rule {
@@ -108,11 +111,12 @@ impl Fault {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
+            Self::Preface(PrefaceError::Security(_)) => Code::DOWNGRADE,
             Self::Preface(_) => Code::PROTOCOL_VIOLATION,
             Self::Version { .. } => Code::VERSION,
             Self::Security { .. } | Self::PrefaceHash => Code::DOWNGRADE,
             Self::Wire(error) => error.code(),
-            Self::Settings(_) => Code::SETTINGS,
+            Self::Settings(_) | Self::Raised(_) => Code::SETTINGS,
             Self::Rule { code, .. } => *code,
         }
     }
@@ -123,6 +127,7 @@ impl Fault {
         match self {
             Self::Wire(error) => error.number,
             Self::Settings(_) | Self::PrefaceHash => number::HELLO.into(),
+            Self::Raised(_) => number::SETTINGS.into(),
             Self::Rule { frame_type, .. } => *frame_type,
             _ => 0,
         }

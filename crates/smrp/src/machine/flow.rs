@@ -157,11 +157,16 @@ fn grant(
         messages.window =
             ceiling.map_or(floor_messages, |_| adjusted(messages.window, floor_messages, widest, since, rtt));
     }
+    let before = (recv.max, recv.messages.as_ref().map(|messages| messages.max));
     recv.max = recv.max.max(recv.taken.saturating_add(recv.incomplete).saturating_add(recv.window));
     let messages = recv.messages.as_mut().map(|messages| {
         messages.max = messages.max.max(messages.taken.saturating_add(messages.window));
         messages.max
     });
+    // Where the window became narrower, the limit may be as it was: the peer would only charge us for it.
+    if before == (recv.max, messages) {
+        return None;
+    }
     Some(Frame::MaxStream { stream: stream.id, octets: recv.max, messages })
 }
 

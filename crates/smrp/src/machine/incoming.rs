@@ -492,9 +492,11 @@ impl SessionMachine {
         // Of a request that is not whole nobody knows, so nobody could ask for this.
         let is_known = !matches!(stream.beginning.as_deref(), Some(Beginning::Arriving(_)));
         let recv = &mut stream.recv;
-        let is_wrong = recv.has_ended
-            || len as u64 > max
-            || if is_trailer { recv.has_trailer } else { recv.has_head || recv.has_data };
+        //= SMRP-ST8
+        if recv.has_ended {
+            return self.fail_rule(Code::FINAL_SIZE, number::META, "metadata behind the end of its stream");
+        }
+        let is_wrong = len as u64 > max || if is_trailer { recv.has_trailer } else { recv.has_head || recv.has_data };
         if is_wrong {
             return self.fail_rule(Code::STREAM_STATE, number::META, "metadata above the limit, out of place or twice");
         }

@@ -73,7 +73,7 @@ impl SessionMachine {
         len > 0
     }
 
-    fn may_send_session_frames(&self) -> bool {
+    pub(super) fn may_send_session_frames(&self) -> bool {
         match self.link.stage {
             // The initiator's first flight, within the floor.
             //= SMRP-S6

@@ -8,8 +8,8 @@ use crate::Role;
 use crate::error::{Fault, SessionError};
 use crate::trace::Observed;
 use crate::wire::{
-    Code, Frame, Header, Preface, Scope, Security, Service, VERSION_1, WireError, WireErrorKind, frame_type, is_grease,
-    number,
+    Code, Frame, Header, Preface, PrefaceError, Scope, Security, Service, VERSION_1, WireError, WireErrorKind,
+    frame_type, is_grease, number,
 };
 use bytes::{Bytes, BytesMut};
 use wirekit::Instant;
@@ -202,6 +202,15 @@ impl SessionMachine {
         let (preface, len) = match Preface::decode(buffer) {
             Ok(Some(read)) => read,
             Ok(None) => return false,
+            //= SMRP-P8
+            Err(error @ PrefaceError::Security(_)) => {
+                if self.role == Role::Acceptor {
+                    let nonce = self.nonce();
+                    self.link.preface(self.config.security, vec![VERSION_1], nonce);
+                }
+                self.fail(Fault::Preface(error));
+                return false;
+            }
             //= SMRP-P2
             Err(error) => {
                 self.end_with(SessionError::Fault(Fault::Preface(error)));

@@ -156,7 +156,7 @@ impl SessionMachine {
             return self.fail_rule(Code::ABUSE, number::SETTINGS, "more than 8 SETTINGS in a minute");
         }
         if let Err(error) = self.peer.raise(parameters) {
-            self.fail(Fault::Settings(error));
+            self.fail(Fault::Raised(error));
         }
     }
 
@@ -256,6 +256,12 @@ impl SessionMachine {
         let duration = drain.duration;
         let counts = (self.table.count_of_theirs(Direction::Bidi), self.table.count_of_theirs(Direction::Uni));
         self.put_goaway(true, counts, duration, "");
+        //= SMRP-L9
+        if self.table.len() == 0 && self.may_send_session_frames() {
+            // CLOSE follows at once, and what waits would not go out any more.
+            let control = core::mem::take(&mut self.control);
+            self.link.out.extend_from_slice(&control);
+        }
         self.close_if_drained();
     }
 

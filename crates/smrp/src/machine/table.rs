@@ -183,7 +183,8 @@ impl Table {
         }
         let class = self.theirs.get_mut(slot(id.direction()))?;
         class.over += 1;
-        let max = class.over.saturating_add(class.at_once);
+        // There are no more ids than these.
+        let max = class.over.saturating_add(class.at_once).min(INDEX_MAX + 1);
         if max - class.max < class.at_once.div_ceil(2) {
             return None;
         }

@@ -102,14 +102,21 @@ const SETTINGS_RULES: Rules = Rules {
         parameter::AGENT,
     ],
     repeatable: &[],
+    text: &[parameter::AGENT],
 };
-const AUTH_RULES: Rules = Rules { known: &[parameter::TOKEN, parameter::SIGNATURE, parameter::KEY], repeatable: &[] };
+const AUTH_RULES: Rules = Rules {
+    known: &[parameter::TOKEN, parameter::SIGNATURE, parameter::KEY],
+    repeatable: &[],
+    text: &[parameter::TOKEN],
+};
 const AUTH_RESULT_RULES: Rules = Rules {
     known: &[parameter::SUBJECT, parameter::SCOPE, parameter::EXPIRES_MS],
     repeatable: &[(parameter::SCOPE, 64)],
+    text: &[parameter::SUBJECT, parameter::SCOPE],
 };
 const METADATA_RULES: Rules = Rules {
     known: &[parameter::NAME, parameter::CONTENT_TYPE, parameter::HEADER, parameter::STATUS],
     repeatable: &[(parameter::HEADER, usize::MAX)],
+    text: &[parameter::NAME, parameter::CONTENT_TYPE],
 };
-const NO_RULES: Rules = Rules { known: &[], repeatable: &[] };
+const NO_RULES: Rules = Rules { known: &[], repeatable: &[], text: &[] };

@@ -25,6 +25,8 @@ pub struct Rules {
     pub known: &'static [u64],
     /// Those of them that may occur more than once, and how often.
     pub repeatable: &'static [(u64, usize)],
+    /// Those of them that are text.
+    pub text: &'static [u64],
 }
 
 /// Why octets are no list of parameters.
@@ -40,6 +42,9 @@ pub enum ParametersError {
     /// A parameter that is there more often than it may be.
     #[error("parameter {0:#x} occurs too often")]
     Repeated(u64),
+    /// A parameter that has to be text and is not.
+    #[error("parameter {0:#x} is no text")]
+    Text(u64),
 }
 
 impl Parameters {
@@ -47,7 +52,7 @@ impl Parameters {
     ///
     /// # Errors
     /// [`ParametersError`] where the octets are no list by `rules`.
-    //= SMRP-C4, SMRP-C5, SMRP-C6
+    //= SMRP-C4, SMRP-C5, SMRP-C6, SMRP-C9
     pub fn read(octets: Bytes, rules: Rules) -> Result<Self, ParametersError> {
         let mut reader = Reader::new(&octets);
         let mut seen = [0_usize; 16];
@@ -55,7 +60,10 @@ impl Parameters {
             let id = take_varint(&mut reader).map_err(|_| ParametersError::Cut)?;
             let len = take_varint(&mut reader).map_err(|_| ParametersError::Cut)?;
             let len = usize::try_from(len).map_err(|_| ParametersError::Cut)?;
-            reader.take(len).map_err(|_| ParametersError::Cut)?;
+            let value = reader.take(len).map_err(|_| ParametersError::Cut)?;
+            if rules.text.contains(&id) && core::str::from_utf8(value).is_err() {
+                return Err(ParametersError::Text(id));
+            }
             match rules.known.iter().position(|known| *known == id) {
                 Some(at) => {
                     let max = rules.repeatable.iter().find(|(known, _)| *known == id).map_or(1, |(_, max)| *max);
@@ -163,7 +171,7 @@ impl ParametersBuilder {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { known: &[1, 2, 6], repeatable: &[(6, 2)] };
+    const RULES: Rules = Rules { known: &[1, 2, 6], repeatable: &[(6, 2)], text: &[1] };
 
     fn read(octets: &[u8]) -> Result<Parameters, ParametersError> {
         Parameters::read(Bytes::copy_from_slice(octets), RULES)
@@ -192,6 +200,13 @@ mod tests {
         //= SMRP-C5
         assert!(read(&[0x40, 0x44, 1, 9]).is_ok());
         assert_eq!(read(&[0x40, 0x45, 1, 9]), Err(ParametersError::NotUnderstood(0x45)));
+    }
+
+    #[test]
+    fn text_is_text() {
+        //= SMRP-C9
+        assert!(read(&[1, 2, 0xC3, 0xA4, 6, 1, 0xFF]).is_ok());
+        assert_eq!(read(&[1, 1, 0xFF]), Err(ParametersError::Text(1)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub const PREFACE_LEN_MAX: usize = 1_024;
 /// Versions that a preface lists at most.
 pub const VERSION_COUNT_MAX: usize = 16;
 const NONCE_LEN: usize = 16;
-const RULES: Rules = Rules { known: &[], repeatable: &[] };
+const RULES: Rules = Rules { known: &[], repeatable: &[], text: &[] };
 
 /// True for a version that exists so that nobody gets used to there being few.
 #[must_use]

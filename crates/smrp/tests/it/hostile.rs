@@ -107,6 +107,37 @@ fn security_is_asserted() {
         raw.send_octets(&preface(vec![VERSION_1], security));
         assert_eq!(raw.closed(), Code::DOWNGRADE);
     }
+    let mut unknown = preface(vec![VERSION_1], Security::Plaintext).to_vec();
+    unknown[15] = 3;
+    let mut raw = Raw::before(config());
+    raw.send_octets(&unknown);
+    assert_eq!(raw.closed(), Code::DOWNGRADE);
+}
+
+#[test]
+fn the_frame_that_shows_a_fault_is_named() {
+    //= SMRP-E1, SMRP-S5
+    let mut raw = Raw::ready();
+    raw.send(&[Frame::Settings(ParametersBuilder::new().with_number(parameter::IDLE_MS, 5_000).build())]);
+    let said = raw.read();
+    let named = matches!(said[..], [Frame::Close { code: Code::SETTINGS, frame_type, .. }] if frame_type == u64::from(number::SETTINGS));
+    assert!(named, "{said:?}");
+}
+
+#[test]
+fn text_that_is_none_is_a_fault_of_its_frame() {
+    //= SMRP-C9
+    let list = ParametersBuilder::new().with(parameter::NAME, &[0xC3, 0x28]).build();
+    let open = Open {
+        stream: id(0),
+        kind_and_priority: 3,
+        credit: None,
+        ttl_ms: None,
+        metadata: Some(list),
+        data: Bytes::new(),
+        fin: false,
+    };
+    assert_eq!(answer(&[Frame::Open(open)]), Code::FRAME_ENCODING);
 }
 
 #[test]
@@ -294,7 +325,7 @@ fn metadata_out_of_place() {
     //= SMRP-ST13
     assert_eq!(answer(&[open(0, 0, b"", false), meta(0, false)]), Code::STREAM_STATE, "the opener's head is in OPEN");
     assert_eq!(answer(&[open(0, 0, b"", false), meta(0, true), meta(0, true)]), Code::STREAM_STATE);
-    assert_eq!(answer(&[open(0, 0, b"", true), meta(0, true)]), Code::STREAM_STATE);
+    assert_eq!(answer(&[open(0, 0, b"", true), meta(0, true)]), Code::FINAL_SIZE);
     let large = ParametersBuilder::new().with(parameter::HEADER, &[0; 4_096]).build();
     assert_eq!(
         answer(&[open(0, 0, b"", false), Frame::Meta { stream: id(0), is_trailer: true, parameters: large.clone() }]),

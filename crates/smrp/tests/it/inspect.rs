@@ -32,7 +32,8 @@ fn is(value: &Value, text: &str) -> bool {
         Value::Parameters(list) => {
             // Written again, with ids and lengths in as many octets as they had.
             let read =
-                Parameters::read(octets(text).into(), smrp::wire::Rules { known: &[], repeatable: &[] }).unwrap();
+                Parameters::read(octets(text).into(), smrp::wire::Rules { known: &[], repeatable: &[], text: &[] })
+                    .unwrap();
             let wanted: Vec<(u64, Bytes)> = read.iter().collect();
             list.len() == wanted.len()
                 && list.iter().zip(&wanted).all(|(parameter, (id, value))| {
