@@ -67,6 +67,9 @@ pub struct Settings {
     /// Limits by name: octets, counts, or milliseconds.
     #[serde(default)]
     pub limits: std::collections::BTreeMap<String, u64>,
+    /// Of smrp.
+    #[serde(default)]
+    pub session: crate::smrp_run::Session,
 }
 
 /// One thing that happens or is expected.

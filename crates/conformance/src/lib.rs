@@ -13,6 +13,7 @@ pub mod requirements;
 pub mod run;
 pub mod smp121;
 pub mod smrp;
+pub mod smrp_run;
 pub mod wire;
 pub mod without;
 pub mod wrp;
@@ -22,7 +23,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 /// The protocols that have cases, each in its folder.
-pub const SYSTEMS: [&str; 4] = ["smp-framing", "smp121", "wrp", "wrp-ssp"];
+pub const SYSTEMS: [&str; 5] = ["smp-framing", "smp121", "wrp", "wrp-ssp", "smrp"];
 
 /// Runs a case of a protocol, for `timeout` at most.
 ///
@@ -32,6 +33,7 @@ pub fn run_case(system: &str, case: &Case, timeout: Duration) -> Result<(), run:
     match system {
         "smp121" => smp121::run(case),
         "wrp" | "wrp-ssp" => wrp::run(case),
+        "smrp" => smrp_run::run(case),
         _ => run::run_bounded(case, timeout),
     }
 }

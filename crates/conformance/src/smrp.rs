@@ -11,15 +11,17 @@ pub struct Row {
     pub number: u8,
     /// Its name.
     pub name: String,
+    /// Whether it belongs to the session and counts for its position.
+    pub is_session: bool,
     /// Whether it may come on carriers of octets.
     pub on_octets: bool,
     /// Flags by name.
     pub flags: Vec<(u8, String)>,
-    fields: Vec<Field>,
+    pub(crate) fields: Vec<Field>,
 }
 
 #[derive(Clone, Debug)]
-enum Field {
+pub(crate) enum Field {
     /// So many octets as a number, or as they are.
     Fixed {
         name: String,
@@ -66,7 +68,7 @@ pub fn table() -> Result<Vec<Row>, String> {
 
 fn row(line: &str) -> Result<Row, String> {
     let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-    let [number, name, _scope, carrier, flags, body] = cells[..] else {
+    let [number, name, scope, carrier, flags, body] = cells[..] else {
         return Err(format!("a row of {} cells: {line}", cells.len()));
     };
     let hex = |text: &str| u8::from_str_radix(text, 16).map_err(|error| format!("{line}: {error}"));
@@ -76,7 +78,8 @@ fn row(line: &str) -> Result<Row, String> {
     });
     let flags = flags.collect::<Result<Vec<_>, _>>()?;
     let fields = fields(&body.replace("1,024", "1024"), &flags)?;
-    Ok(Row { number: hex(number)?, name: name.to_owned(), on_octets: carrier.contains('b'), flags, fields })
+    let (is_session, on_octets) = (scope == "S", carrier.contains('b'));
+    Ok(Row { number: hex(number)?, name: name.to_owned(), is_session, on_octets, flags, fields })
 }
 
 /// Cuts at commas outside of brackets.
@@ -146,18 +149,18 @@ pub fn read(row: &Row, flags: u8, body: &[u8]) -> Result<Vec<Value>, String> {
     if left.is_empty() { Ok(values) } else { Err(format!("{} octets behind the last field", left.len())) }
 }
 
-fn number(octets: &[u8]) -> u64 {
+pub(crate) fn number(octets: &[u8]) -> u64 {
     octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet))
 }
 
-fn varint(left: &mut &[u8]) -> Result<u64, String> {
+pub(crate) fn varint(left: &mut &[u8]) -> Result<u64, String> {
     let first = *left.first().ok_or("cut off")?;
     let octets = take(left, 1 << (first >> 6))?;
     let bits = octets.len() * 8 - 2;
     Ok(number(octets) & ((1 << bits) - 1))
 }
 
-fn take<'a>(left: &mut &'a [u8], len: usize) -> Result<&'a [u8], String> {
+pub(crate) fn take<'a>(left: &mut &'a [u8], len: usize) -> Result<&'a [u8], String> {
     let taken = left.get(..len).ok_or("cut off")?;
     *left = left.get(len..).unwrap_or_default();
     Ok(taken)
@@ -202,7 +205,7 @@ pub fn write(row: &Row, flags: u8, choose: &mut impl FnMut(u64) -> u64) -> Vec<u
     out
 }
 
-fn put_varint(out: &mut Vec<u8>, value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, value: u64) {
     let (len, tag) = match value {
         0..=0x3F => (1, 0),
         0x40..=0x3FFF => (2, 1 << 14),

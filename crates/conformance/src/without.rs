@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Protocols whose MUSTs have to have a case of each kind; those of the others are listed and counted.
-pub const BOTH_KINDS_DUE: &[&str] = &["smp121", "smp-framing", "wrp", "wrp-ssp"];
+pub const BOTH_KINDS_DUE: &[&str] = &["smp121", "smp-framing", "wrp", "wrp-ssp", "smrp"];
 
 /// Requirements that lack cases for one reason.
 #[derive(Clone, Debug, Deserialize)]

@@ -14,5 +14,6 @@ mod faults;
 mod simulation;
 mod smp121;
 mod smrp;
+mod smrp_run;
 mod wire;
 mod wrp;
