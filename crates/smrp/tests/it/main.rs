@@ -17,6 +17,7 @@ mod hostile;
 mod inspect;
 mod laws;
 mod messages;
+mod naming;
 mod order;
 mod pair;
 mod proofs;
