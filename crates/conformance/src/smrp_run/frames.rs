@@ -48,6 +48,8 @@ pub(crate) struct Seen {
     pub(crate) handle: Option<Vec<u8>>,
     /// The data of a PING that asks for an answer.
     pub(crate) ping: Option<Vec<u8>>,
+    /// What a frame of a stream of octets carries.
+    pub(crate) data: Option<Vec<u8>>,
 }
 
 /// What stands in front of a frame's name: how it is spoilt.
@@ -287,7 +289,7 @@ pub(crate) fn seen(octets: &[u8], known: &Known) -> Result<Option<Seen>, String>
     let Some(row) = tables.row_of(*kind).filter(|_| *kind != EXTENSION) else {
         let words =
             vec!["UNKNOWN".into(), format!("body={}", shown(Kind::Octets, body, tables)), format!("type={kind:02x}")];
-        return Ok(Some(Seen { words, is_session: false, len, handle: None, ping: None }));
+        return Ok(Some(Seen { words, is_session: false, len, handle: None, ping: None, data: None }));
     };
     let values = read(row, *flags, body).map_err(|error| format!("{}: {error}", row.name))?;
     let mut words = words_of(row, *flags, &values, known, tables)?;
@@ -295,8 +297,9 @@ pub(crate) fn seen(octets: &[u8], known: &Known) -> Result<Option<Seen>, String>
     let value = |wanted: &str| values.iter().find(|(name, _)| name == wanted).map(|(_, octets)| octets.clone());
     let handle = value("handle").filter(|_| row.name == "TICKET");
     let ping = value("data").filter(|_| row.name == "PING" && *flags == 0);
+    let data = value("data").filter(|_| row.name == "DATA");
     words.insert(0, row.name.clone());
-    Ok(Some(Seen { words, is_session: row.is_session, len, handle, ping }))
+    Ok(Some(Seen { words, is_session: row.is_session, len, handle, ping, data }))
 }
 
 fn words_of(

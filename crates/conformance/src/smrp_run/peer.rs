@@ -26,6 +26,8 @@ pub(crate) struct Sent {
     pub(crate) words: Vec<String>,
     /// Octets that count for the position.
     pub(crate) session_len: u64,
+    /// What a frame of a stream of octets carries.
+    pub(crate) data: Option<Vec<u8>>,
 }
 
 /// The peer.
@@ -103,7 +105,7 @@ impl Peer {
             let Some((words, len)) = self.seen_preface(&link.unread)? else { return Ok(list) };
             link.theirs = link.unread.drain(..len).collect();
             self.hashes(link);
-            list.push(Sent { words, session_len: 0 });
+            list.push(Sent { words, session_len: 0, data: None });
         }
         while let Some(frame) = seen(&link.unread, &self.known)? {
             link.unread.drain(..frame.len);
@@ -111,7 +113,7 @@ impl Peer {
             self.known.received_len += session_len;
             self.known.tickets.extend(frame.handle);
             self.pings.extend(frame.ping);
-            list.push(Sent { words: frame.words, session_len });
+            list.push(Sent { words: frame.words, session_len, data: frame.data });
         }
         Ok(list)
     }

@@ -5,7 +5,7 @@ use crate::cases_directory;
 use serde::Deserialize;
 
 /// The systems that have wire cases, each in its folder of `cases`.
-pub const SYSTEMS: [&str; 5] = ["smp-framing", "smp121", "wrp", "wrp-ssp", CARRIERS];
+pub const SYSTEMS: [&str; 6] = ["smp-framing", "smp121", "smrp", "wrp", "wrp-ssp", CARRIERS];
 
 /// What lies beneath: all files of its folder are wire cases.
 pub const CARRIERS: &str = "carriers";

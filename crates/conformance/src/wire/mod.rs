@@ -12,6 +12,7 @@ pub mod packets;
 pub mod run;
 pub mod smp;
 pub mod smp121;
+pub mod smrp;
 pub mod target;
 pub mod tls;
 pub mod wrp;

@@ -5,7 +5,7 @@ use super::case::WireCase;
 use super::exceptions::Exception;
 use super::ours::Ours;
 use super::target::Target;
-use super::{smp, smp121, wrp};
+use super::{smp, smp121, smrp, wrp};
 use crate::output::{Row, Verdict};
 use core::time::Duration;
 use std::time::Instant;
@@ -26,6 +26,7 @@ pub async fn run_case(system: &str, case: &WireCase, target: &Target, ours: Opti
                 Box::pin(smp121::run(&case.steps, target)).await
             }
             "carriers" => Box::pin(carriers::run(&case.steps, &Place { target, ours })).await,
+            "smrp" => Box::pin(smrp::run(&case.steps, target)).await,
             "smp121" => Box::pin(smp121::run(&case.steps, target)).await,
             "wrp" | "wrp-ssp" => Box::pin(wrp::run(&case.steps, target)).await,
             _ => Err(format!("{system} has no wire cases")),

@@ -1,7 +1,8 @@
 //! The files of wire cases as a whole.
 
+use conformance::notation::NotationError;
 use conformance::wire::case::{SYSTEMS, load, parse};
-use conformance::wire::{carriers, smp, smp121, wrp};
+use conformance::wire::{carriers, smp, smp121, smrp, wrp};
 use conformance::{repository, requirements};
 use std::collections::BTreeSet;
 
@@ -21,6 +22,7 @@ fn wire_cases_can_be_read_and_name_requirements_that_there_are() {
                 let read = match system {
                     "carriers" if case.protocol.as_deref() != Some("smp121") => carriers::check(line),
                     "carriers" => smp121::Step::parse(line).map(drop),
+                    "smrp" => smrp::check(line).map_err(|why| NotationError { text: why, reason: "no step of smrp" }),
                     "wrp" | "wrp-ssp" => wrp::Step::parse(line).map(drop),
                     "smp121" => smp121::Step::parse(line).map(drop),
                     _ => smp::Step::parse(line).map(drop),

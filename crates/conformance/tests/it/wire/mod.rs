@@ -5,6 +5,7 @@ mod command;
 mod data;
 mod smp;
 mod smp121;
+mod smrp;
 mod wrp;
 
 use conformance::output::{Row, Verdict};
