@@ -78,12 +78,11 @@ fn in_process(options: &Options) -> Result<Vec<String>, String> {
     }
     let required = required(options, &SYSTEMS)?;
     files(options, "Conformance of our machines", &rows, &required)?;
-    let report = Report::new(results, required, &requirements::tagged_tests(&repository()));
-    let report = match options.system {
-        // Reasons are about the cases of all systems.
-        Some(_) => report,
-        None => report.with_reasons(without::load(&repository()).map_err(|error| error.to_string())?),
-    };
+    let mut reasons = without::load(&repository()).map_err(|error| error.to_string())?;
+    if options.system.is_some() {
+        reasons = without::about(reasons, &required);
+    }
+    let report = Report::new(results, required, &requirements::tagged_tests(&repository())).with_reasons(reasons);
     match (options.json, options.markdown) {
         (true, _) => say(&format!("{:#}\n", report.json())),
         (_, true) => say(&report.markdown()),

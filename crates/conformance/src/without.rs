@@ -5,6 +5,7 @@
 
 use crate::case::{Kind, LoadError};
 use crate::report::Coverage;
+use crate::requirements::Requirement;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -78,6 +79,16 @@ pub fn load(repository: &Path) -> Result<Vec<Without>, LoadError> {
     let text = std::fs::read_to_string(&path)
         .map_err(|error| LoadError { file: path.display().to_string(), reason: error.to_string() })?;
     parse("without.toml", &text)
+}
+
+/// The entries without the ids that are not among `requirements`: of all those of one protocol.
+#[must_use]
+pub fn about(mut without: Vec<Without>, requirements: &[Requirement]) -> Vec<Without> {
+    for entry in &mut without {
+        entry.ids.retain(|id| requirements.iter().any(|requirement| requirement.id == *id));
+    }
+    without.retain(|entry| !entry.ids.is_empty());
+    without
 }
 
 /// The kinds of cases that a requirement has to have, has not, and has no reason to lack.

@@ -119,6 +119,14 @@ fn command(arguments: &[&str]) -> Output {
 }
 
 #[test]
+fn one_system_runs_alone() {
+    for system in conformance::SYSTEMS {
+        let output = command(&["--system", system]);
+        assert_eq!(output.status.code(), Some(0), "{system}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn one_case_runs_alone_and_shows_its_steps() {
     let output = command(&["--case", "example-1-decodes"]);
     let text = String::from_utf8(output.stdout).unwrap();
