@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::run::{self, Outcome, Root};
-use crate::{attack, conformance, counts, deps, dissector, fuzz, interop, reqs, soak, spec, test, tidy};
+use crate::{attack, conformance, counts, deps, dissector, fuzz, interop, mutants, reqs, soak, spec, test, tidy};
 
 /// Feature sets that clippy sees, besides the whole workspace as it is: name of the step, package, features instead of the default ones.
-const FEATURE_SETS: [(&str, &str, &str); 13] = [
+const FEATURE_SETS: [(&str, &str, &str); 14] = [
     ("clippy:smp-framing-core", "smp-framing", ""),
     ("clippy:wrp-core", "wrp", ""),
     ("clippy:wrp-link", "wrp", "tokio"),
     ("clippy:smrp-core", "smrp", ""),
     ("clippy:smrp-all", "smrp", "jwt,keys,qlog,x509"),
+    ("clippy:conformance-core", "conformance", ""),
     ("clippy:tcp", "postroad-transport", "tcp"),
     ("clippy:unix", "postroad-transport", "unix"),
     ("clippy:memory", "postroad-transport", "memory"),
@@ -83,6 +84,7 @@ fn steps(fuzz_seconds: u32) -> Vec<Step> {
     steps.push(feature_test("smrp", &["-p", "smrp", "--all-features"]));
     steps.push(step("conformance", conformance::gate));
     steps.push(step("conformance:wire", conformance::wire_gate));
+    steps.push(step("mutants", mutants::gate));
     steps.push(step("dissector", dissector::gate));
     steps.push(step("counts", counts::gate));
     steps.push(step("attack", attack::gate));

@@ -11,6 +11,7 @@ Usage: cargo xtask COMMAND [--help]
   spec          the requirements of SMRP are the statements of docs/smrp.md
   tidy          file sizes; papers name what exists; wire examples are well formed
   conformance   the conformance cases, and docs/conformance.md
+  mutants       faults planted in the protocols, which the conformance cases have to notice
   counts        instructions and allocations of the hot paths, as valgrind counts them
   dissector     docs/wire/smp121.lua, for Wireshark
   attack        attacks on the release binary, with a bystander, and docs/attacks.md
@@ -78,6 +79,18 @@ Runs the conformance cases; ARGS go to the runner, whose own help comes with a w
 `--listen URL` run those over sockets: docs/guide/conformance.md. --write puts what `conformance --markdown` prints into
 docs/conformance.md; --check fails when that file says something else.";
 
+const MUTANTS: &str = "\
+Usage: cargo xtask mutants [--check | --few | --write] [SYSTEM | ID]..
+
+Copies the workspace into the target folder, plants the faults of crates/conformance/mutants/SYSTEM.toml there, one at a time, and runs
+the conformance cases of that protocol. Fails on a fault that no case notices, that does not compile or that cannot be planted any more.
+
+  --check   only whether each can be planted
+  --few     the first of each list
+  --write   put the table into docs/mutants.md
+
+Example: cargo xtask mutants smp121";
+
 const COUNTS: &str = "\
 Usage: cargo xtask counts [--write]
 
@@ -136,6 +149,7 @@ pub(crate) fn of(command: &str) -> Option<&'static str> {
         "tidy" => TIDY,
         "conformance" => CONFORMANCE,
         "counts" => COUNTS,
+        "mutants" => MUTANTS,
         "dissector" => DISSECTOR,
         "interop" => INTEROP,
         "attack" => ATTACK,

@@ -28,6 +28,7 @@ mod fuzz;
 mod help;
 mod interop;
 mod manifest;
+mod mutants;
 mod reqs;
 mod run;
 mod soak;
@@ -88,6 +89,7 @@ fn dispatch(root: &Root, command: &str, rest: &[String]) -> anyhow::Result<Outco
         "counts" => counts::command(root, rest),
         "dissector" => dissector::command(root, rest),
         "interop" => interop::command(root, rest),
+        "mutants" => mutants::command(root, rest),
         "bench" => {
             run::cargo(root, &["run", "--release", "-p", "bench", "--"]).args(run::behind_dashes(rest)).outcome()
         }

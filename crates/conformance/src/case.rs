@@ -271,6 +271,12 @@ pub fn parse_file(file: &str, text: &str) -> Result<Vec<Case>, LoadError> {
     Ok(parsed.case)
 }
 
+/// True for the name of a file with wire cases, which are read elsewhere.
+#[must_use]
+pub fn is_wire_file(name: &str) -> bool {
+    name.starts_with("sockets") && name.ends_with(".toml")
+}
+
 /// All cases in `directory` that run in process, in order of file name and place.
 ///
 /// # Errors
@@ -281,7 +287,7 @@ pub fn load(directory: &Path) -> Result<Vec<Case>, LoadError> {
         .map_err(|error| fail(directory, error.to_string()))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .filter(|path| !path.file_name().is_some_and(|name| crate::wire::case::is_wire_file(&name.to_string_lossy())))
+        .filter(|path| !path.file_name().is_some_and(|name| is_wire_file(&name.to_string_lossy())))
         .collect();
     files.sort();
     let mut cases = Vec::new();

@@ -14,6 +14,7 @@ pub mod run;
 pub mod smp121;
 pub mod smrp;
 pub mod smrp_run;
+#[cfg(feature = "sockets")]
 pub mod wire;
 pub mod without;
 pub mod wrp;

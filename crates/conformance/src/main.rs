@@ -3,6 +3,7 @@
 //! Exit code 0 where every case passes (and, in process, every MUST has a proof), 1 where not, 2 for wrong arguments.
 
 mod options;
+#[cfg(feature = "sockets")]
 mod sockets;
 
 use conformance::case::{self, Case};
@@ -32,7 +33,10 @@ fn main() -> ExitCode {
             Vec::new()
         }),
         Mode::Engine => in_process(&options),
+        #[cfg(feature = "sockets")]
         _ => sockets::work(&options),
+        #[cfg(not(feature = "sockets"))]
+        _ => Err("this runner was built without the feature sockets".to_owned()),
     };
     match worked {
         Ok(faults) if faults.is_empty() => ExitCode::SUCCESS,

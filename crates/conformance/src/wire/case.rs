@@ -1,5 +1,6 @@
 //! Wire cases: their data.
 
+pub use crate::case::is_wire_file;
 use crate::case::{Kind, LoadError};
 use crate::cases_directory;
 use serde::Deserialize;
@@ -36,12 +37,6 @@ pub struct WireCase {
 #[derive(Deserialize)]
 struct CaseFile {
     case: Vec<WireCase>,
-}
-
-/// True for the name of a file with wire cases.
-#[must_use]
-pub fn is_wire_file(name: &str) -> bool {
-    name.starts_with("sockets") && name.ends_with(".toml")
 }
 
 /// The cases of a file's text.
