@@ -87,7 +87,7 @@ the conformance cases of that protocol. Fails on a fault that no case notices, t
 
   --check   only whether each can be planted
   --few     the first of each list
-  --write   put the table into docs/mutants.md
+  --write   put the table into docs/mutants.md; with systems, their parts of it
 
 Example: cargo xtask mutants smp121";
 

@@ -42,8 +42,9 @@ fn parse(rest: &[String]) -> Result<Options, String> {
             name => options.names.push(name.to_owned()),
         }
     }
-    if options.write && (options.check || options.few || !options.names.is_empty()) {
-        return Err("--write is for a run of all mutants".to_owned());
+    let are_systems = options.names.iter().all(|name| list::systems().any(|system| system == *name));
+    if options.write && (options.check || options.few || !are_systems) {
+        return Err("--write is for all mutants, or all of a system".to_owned());
     }
     Ok(options)
 }
@@ -72,7 +73,8 @@ pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
     let fates = run_all(root, &chosen)?;
     let rows: Vec<(&Mutant, Fate)> = chosen.into_iter().zip(fates).collect();
     if options.write {
-        std::fs::write(root.path(PAGE), page(&rows))?;
+        let before = std::fs::read_to_string(root.path(PAGE)).unwrap_or_default();
+        std::fs::write(root.path(PAGE), page(&before, &rows))?;
         say!("wrote {PAGE}");
     }
     let faults: Vec<Fault> = rows.iter().filter_map(|(mutant, fate)| fault_of(mutant, fate)).collect();
@@ -116,19 +118,24 @@ fn fault_of(mutant: &Mutant, fate: &Fate) -> Option<Fault> {
     }
 }
 
-fn page(rows: &[(&Mutant, Fate)]) -> String {
+/// The page with the sections of the systems that were run; those of others stay.
+fn page(before: &str, rows: &[(&Mutant, Fate)]) -> String {
     let mut text = HEAD.to_owned();
-    let mut system = "";
-    for (mutant, fate) in rows {
-        if mutant.system != system {
-            system = &mutant.system;
-            let of_system: Vec<_> = rows.iter().filter(|(mutant, _)| mutant.system == system).collect();
-            let noticed = of_system.iter().filter(|(_, fate)| fate.is_noticed()).count();
-            text.push_str(&format!("\n## {system}\n\n{noticed} of {} were noticed.\n\n", of_system.len()));
-            text.push_str("| planted fault | where | failed | first |\n| --- | --- | --- | --- |\n");
+    for system in list::systems() {
+        let heading = format!("\n## {system}\n");
+        let of_system: Vec<_> = rows.iter().filter(|(mutant, _)| mutant.system == system).collect();
+        if of_system.is_empty() {
+            let section = before.split_once(&heading).map(|(_, behind)| behind.split("\n## ").next().unwrap_or(behind));
+            text.extend(section.map(|section| heading.clone() + section));
+            continue;
         }
-        let file = mutant.file.strip_prefix("crates/").unwrap_or(&mutant.file);
-        text.push_str(&format!("| {} | `{file}` | {} |\n", mutant.fault, fate.cells()));
+        let noticed = of_system.iter().filter(|(_, fate)| fate.is_noticed()).count();
+        text.push_str(&format!("{heading}\n{noticed} of {} were noticed.\n\n", of_system.len()));
+        text.push_str("| planted fault | where | failed | first |\n| --- | --- | --- | --- |\n");
+        for (mutant, fate) in of_system {
+            let file = mutant.file.strip_prefix("crates/").unwrap_or(&mutant.file);
+            text.push_str(&format!("| {} | `{file}` | {} |\n", mutant.fault, fate.cells()));
+        }
     }
     text
 }

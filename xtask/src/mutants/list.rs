@@ -30,7 +30,7 @@ pub(super) struct Mutant {
 impl Mutant {
     /// The protocols whose cases have to notice it.
     pub(super) fn systems(&self) -> &[&'static str] {
-        systems(&self.system)
+        systems_of_list(&self.system)
     }
 
     /// True where `name` is its own or its list's.
@@ -43,8 +43,13 @@ impl Mutant {
 const LISTS: [(&str, &[&str]); 3] =
     [("smp-framing", &["smp-framing"]), ("smp121", &["smp121"]), ("wrp", &["wrp", "wrp-ssp"])];
 
-fn systems(list: &str) -> &'static [&'static str] {
+fn systems_of_list(list: &str) -> &'static [&'static str] {
     LISTS.iter().find(|(name, _)| *name == list).map_or(&[], |(_, systems)| systems)
+}
+
+/// The names of the lists, in order.
+pub(super) fn systems() -> impl Iterator<Item = &'static str> {
+    LISTS.iter().map(|(name, _)| *name)
 }
 
 /// The protocols of some mutants, each once.

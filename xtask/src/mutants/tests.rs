@@ -56,15 +56,27 @@ fn who_survives_or_does_not_compile_is_a_fault() {
 #[test]
 fn the_page_has_a_line_for_each_and_says_who_survived() {
     let (a, b) = (mutant("a", "<", "<="), mutant("b", "<", ">"));
-    let page = page(&[(&a, Fate::Caught { count: 3, first: "x".to_owned() }), (&b, Fate::Survived)]);
+    let caught = Fate::Caught { count: 3, first: "x".to_owned() };
+    let page = page("", &[(&a, caught), (&b, Fate::Survived)]);
     assert!(page.contains("1 of 2 were noticed."), "{page}");
     assert!(page.contains("| wrong | `a.rs` | 3 | `x` |\n| wrong | `a.rs` | none | survived |\n"), "{page}");
+}
+
+#[test]
+fn the_sections_of_systems_that_were_not_run_stay() {
+    let of = |system: &str| Mutant { system: system.to_owned(), ..mutant("a", "<", "<=") };
+    let (a, b) = (of("smp121"), of("wrp"));
+    let first = page("", &[(&a, Fate::Survived), (&b, Fate::Survived)]);
+    let second = page(&first, &[(&a, Fate::Stuck)]);
+    assert_eq!(second, first.replacen("0 of 1", "1 of 1", 1).replacen("none | survived", "all | they never end", 1));
+    assert_eq!(page(&second, &[(&b, Fate::Survived)]), second);
 }
 
 #[test]
 fn a_wrong_command_line_is_refused() {
     let parsed = |args: &[&str]| parse(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
     assert!(parsed(&["--quick"]).is_err());
-    assert!(parsed(&["--write", "smp121"]).is_err(), "a page of some would lose the others");
+    assert!(parsed(&["--write", "smp121-window-once"]).is_err(), "a page of some would lose the others");
+    assert!(parsed(&["--write", "smp121"]).is_ok());
     assert_eq!(parsed(&["smp121", "x"]).unwrap().names, ["smp121", "x"]);
 }
