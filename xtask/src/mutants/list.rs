@@ -40,12 +40,8 @@ impl Mutant {
 }
 
 /// The lists, and the protocols that each is about.
-const LISTS: [(&str, &[&str]); 4] = [
-    ("smp-framing", &["smp-framing"]),
-    ("smp121", &["smp121"]),
-    ("wrp", &["wrp", "wrp-ssp"]),
-    ("smrp", &["smrp"]),
-];
+const LISTS: [(&str, &[&str]); 4] =
+    [("smp-framing", &["smp-framing"]), ("smp121", &["smp121"]), ("wrp", &["wrp", "wrp-ssp"]), ("smrp", &["smrp"])];
 
 fn systems_of_list(list: &str) -> &'static [&'static str] {
     LISTS.iter().find(|(name, _)| *name == list).map_or(&[], |(_, systems)| systems)
