@@ -34,7 +34,7 @@ pub fn run_case(system: &str, case: &Case, timeout: Duration) -> Result<(), run:
     match system {
         "smp121" => smp121::run(case),
         "wrp" | "wrp-ssp" => wrp::run(case),
-        "smrp" => smrp_run::run(case),
+        "smrp" => run::bounded(smrp_run::run, case, timeout),
         _ => run::run_bounded(case, timeout),
     }
 }

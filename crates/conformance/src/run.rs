@@ -82,6 +82,14 @@ pub fn run(case: &Case) -> Result<(), Failure> {
 /// # Errors
 /// The first [`Failure`], or that it did not end.
 pub fn run_bounded(case: &Case, timeout: Duration) -> Result<(), Failure> {
+    bounded(run, case, timeout)
+}
+
+/// The same with the runner of another protocol.
+///
+/// # Errors
+/// As [`run_bounded`]; also that the engine panicked.
+pub fn bounded(run: fn(&Case) -> Result<(), Failure>, case: &Case, timeout: Duration) -> Result<(), Failure> {
     let (done, result) = std::sync::mpsc::channel();
     let case = case.clone();
     std::thread::spawn(move || done.send(run(&case)));

@@ -187,6 +187,16 @@ fn what_depends_on_how_octets_are_cut_is_found() {
     assert_eq!(run(&steps).unwrap_err().cutting, "in pieces of 1");
 }
 
+/// An engine that panics fails its case, and the next ones run.
+#[test]
+fn a_panic_is_a_failure_of_its_case_alone() {
+    let panics = |_: &Case| panic!("as an engine might");
+    let made_up = case(&["begin", "silent"], smrp_run::Session::default());
+    let time = std::time::Duration::from_secs(20);
+    assert!(conformance::run::bounded(panics, &made_up, time).unwrap_err().detail.contains("panicked"));
+    assert_eq!(conformance::run_case("smrp", &made_up, time), Ok(()));
+}
+
 #[test]
 fn lines_that_are_no_steps_are_refused() {
     for line in [

@@ -139,8 +139,7 @@ impl SessionMachine {
     /// Of the acceptor: this session goes on over the link of `fresh`, which told [`Event::Reattach`]. `fresh` is to be dropped then.
     ///
     /// # Errors
-    /// The code with which `fresh` is to [`refuse_reattach`](Self::refuse_reattach). This session is as it was, except with
-    /// [`Code::RESUME_REFUSED`] because of a position that cannot be: then it is over.
+    /// The code with which `fresh` is to [`refuse_reattach`](Self::refuse_reattach). This session is as it was, whoever asked.
     //= SMRP-R8, SMRP-R10, SMRP-R11, SMRP-R12, SMRP-R13, SMRP-R14
     pub fn adopt(&mut self, now: Instant, fresh: &mut Self, reattach: &Reattach) -> Result<Adoption, Code> {
         let now = self.at(now);
