@@ -1,5 +1,6 @@
 //! Reading into memory that is there only while something comes, and writing many pieces at once.
 
+use super::blocks::{self, BLOCK_LEN};
 use super::carrier::Octets;
 use crate::Transmit;
 use bytes::BytesMut;
@@ -27,13 +28,15 @@ thread_local! {
 pub(super) struct Inbox {
     pub(super) octets: BytesMut,
     is_bulk: bool,
+    /// The octets lie in a block of the thread's store.
+    is_block: bool,
 }
 
 impl Inbox {
     /// Reads once; 0 is the end. What came is behind what was there.
     pub(super) fn poll_read(&mut self, io: &mut dyn Octets, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.is_bulk {
-            self.octets.reserve(READ_LEN);
+            self.make_room();
             let len = ready!(poll_read_buf(Pin::new(io), cx, &mut self.octets))?;
             self.is_bulk = len >= BULK_LEN;
             return Poll::Ready(Ok(len));
@@ -45,7 +48,7 @@ impl Inbox {
             let came = buffer.filled();
             if self.octets.is_empty() {
                 // Right-sized: what stays of it holds no more than what came.
-                self.octets = BytesMut::with_capacity(came.len());
+                self.put_back(BytesMut::with_capacity(came.len()), false);
             }
             self.octets.extend_from_slice(came);
             self.is_bulk = came.len() >= BULK_LEN;
@@ -53,15 +56,36 @@ impl Inbox {
         })
     }
 
+    /// Room for one read more. What waits, a part of a frame, moves along to the next block.
+    fn make_room(&mut self) {
+        if self.octets.capacity() - self.octets.len() >= BULK_LEN {
+            return;
+        }
+        let room = self.octets.len() + READ_LEN;
+        let is_block = room <= BLOCK_LEN;
+        let mut next = if is_block { blocks::take(room) } else { BytesMut::with_capacity(room) };
+        next.extend_from_slice(&self.octets);
+        self.put_back(next, is_block);
+    }
+
+    /// Goes on in other memory; what was there until now serves others again.
+    fn put_back(&mut self, next: BytesMut, is_block: bool) {
+        let last = core::mem::replace(&mut self.octets, next);
+        if core::mem::replace(&mut self.is_block, is_block) {
+            blocks::put(last);
+        }
+    }
+
     /// With octets that somebody else has read.
     pub(super) fn of(octets: BytesMut) -> Self {
-        Self { octets, is_bulk: false }
+        Self { octets, is_bulk: false, is_block: false }
     }
 
     /// Gives memory back where nothing waits in it.
     pub(super) fn shrink(&mut self) {
         if self.octets.is_empty() {
-            *self = Self::default();
+            self.put_back(BytesMut::new(), false);
+            self.is_bulk = false;
         }
     }
 }

@@ -4,6 +4,7 @@
 //! work on the machine directly, under a lock that is never held across an await, and wake that task.
 
 mod acceptor;
+mod blocks;
 mod carrier;
 mod io;
 mod messages;

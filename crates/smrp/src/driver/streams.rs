@@ -1,5 +1,6 @@
 //! Streams of octets.
 
+use super::blocks::{self, BLOCK_LEN};
 use super::session::{release_receive, release_send};
 use super::shared::Shared;
 use super::task::io_error;
@@ -114,7 +115,7 @@ pub(super) fn poll_receive<T>(
     receive: impl FnOnce(&mut SessionMachine, Instant) -> Result<T, ReceiveError>,
 ) -> Poll<Result<T, ReceiveError>> {
     let mut state = shared.lock();
-    let now = state.now();
+    let now = state.refresh();
     match receive(&mut state.machine, now) {
         Err(ReceiveError::Blocked) => {
             if let Some(end) = &state.end {
@@ -131,6 +132,11 @@ pub(super) fn poll_receive<T>(
             Poll::Ready(result)
         }
     }
+}
+
+/// Hands in copies, a block at most.
+fn write(machine: &mut SessionMachine, id: StreamId, octets: &[u8]) -> Result<usize, SendError> {
+    machine.write_with(id, octets.get(..BLOCK_LEN).unwrap_or(octets), blocks::copy)
 }
 
 impl SendStream {
@@ -165,8 +171,8 @@ impl SendStream {
     /// [`SendError`].
     pub async fn write_all(&mut self, mut octets: &[u8]) -> Result<(), SendError> {
         while !octets.is_empty() {
-            let len =
-                poll_fn(|cx| poll_send(&self.shared, self.id, cx, |machine, _| machine.write(self.id, octets))).await?;
+            let len = poll_fn(|cx| poll_send(&self.shared, self.id, cx, |machine, _| write(machine, self.id, octets)))
+                .await?;
             octets = octets.get(len..).unwrap_or_default();
         }
         Ok(())
@@ -178,7 +184,7 @@ impl SendStream {
     /// [`SendError::Blocked`] where there is no room.
     pub fn try_write(&mut self, octets: &[u8]) -> Result<usize, SendError> {
         let mut state = self.shared.lock();
-        let len = state.machine.write(self.id, octets)?;
+        let len = write(&mut state.machine, self.id, octets)?;
         state.wake_task();
         Ok(len)
     }
@@ -329,7 +335,7 @@ impl Drop for RecvStream {
 
 impl AsyncWrite for SendStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        poll_send(&self.shared, self.id, cx, |machine, _| machine.write(self.id, octets)).map_err(io_error)
+        poll_send(&self.shared, self.id, cx, |machine, _| write(machine, self.id, octets)).map_err(io_error)
     }
 
     /// Ready at once: what was handed in goes out without being asked for.

@@ -149,6 +149,16 @@ impl SessionMachine {
     /// # Errors
     /// [`SendError::Blocked`] where there is no room; an [`Event::Writable`] comes then.
     pub fn write(&mut self, id: StreamId, octets: &[u8]) -> Result<usize, SendError> {
+        self.write_with(id, octets, Bytes::copy_from_slice)
+    }
+
+    /// The same, with what makes a copy of many octets.
+    pub(crate) fn write_with(
+        &mut self,
+        id: StreamId,
+        octets: &[u8],
+        copy: impl FnOnce(&[u8]) -> Bytes,
+    ) -> Result<usize, SendError> {
         let max = self.send_len_max();
         let stream = self.sendable(id, false)?;
         if stream.kind != Kind::Bytes {
@@ -163,7 +173,7 @@ impl SessionMachine {
         if taken.len() < 4_096 {
             stream.send.buffer.push_slice(taken);
         } else {
-            stream.send.buffer.push(Bytes::copy_from_slice(taken));
+            stream.send.buffer.push(copy(taken));
         }
         self.queued(taken.len());
         self.schedule(id);

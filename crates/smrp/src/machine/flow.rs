@@ -1,6 +1,7 @@
 //! Credit of the session and of streams, and how wide windows are.
 
 use super::SessionMachine;
+use super::link::Stage;
 use super::stream::Stream;
 use crate::trace::Observed;
 use crate::wire::Frame;
@@ -25,6 +26,12 @@ pub(crate) struct Credit {
     pub(crate) window: u64,
     pub(crate) floor: u64,
     pub(crate) granted_at: Instant,
+    /// Samples of the round trip when it last grew.
+    pub(crate) grown_at: u32,
+    /// Since when `pace` is measured, and what had been taken then.
+    paced_since: (Instant, u64),
+    /// Octets that were taken in a round trip, when that was last measured.
+    pace: u64,
     /// The peer was told that we are blocked at this.
     pub(crate) blocked_at: Option<u64>,
 }
@@ -41,7 +48,25 @@ impl Credit {
             window,
             floor: window,
             granted_at: now,
+            grown_at: 0,
+            paced_since: (now, 0),
+            pace: 0,
             blocked_at: None,
+        }
+    }
+
+    /// Measures over a round trip or longer: what waits is often taken all at once, which looks fast for a moment.
+    fn measure_pace(&mut self, now: Instant, rtt: Duration) {
+        let (since, taken) = self.paced_since;
+        let (elapsed, least) = (now.saturating_since(since), rtt.max(PACED_MIN));
+        if elapsed < least {
+            return;
+        }
+        self.paced_since = (now, self.taken);
+        // Else there was a break in between.
+        if elapsed <= least * 4 {
+            let octets = u128::from(self.taken - taken) * rtt.as_nanos() / elapsed.as_nanos();
+            self.pace = u64::try_from(octets).unwrap_or(u64::MAX);
         }
     }
 
@@ -53,18 +78,68 @@ impl Credit {
 /// The widest window of messages; their octets have a window of their own beside it.
 const MESSAGES_MAX: u64 = 1 << 14;
 
-/// A window after a grant: wider where it was used up fast, narrower where it hardly was.
-//= SMRP-FC8
-fn adjusted(window: u64, floor: u64, ceiling: u64, since: Duration, rtt: Option<Duration>) -> u64 {
-    let rtt = rtt.unwrap_or(Duration::from_millis(50));
-    let idle = (rtt * 8).max(Duration::from_secs(2));
-    if since < rtt * 2 {
-        window.saturating_mul(2).min(ceiling)
-    } else if since > idle {
-        (window / 2).max(floor)
-    } else {
-        window
+/// What pings have measured.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RoundTrip {
+    pub(crate) smoothed: Option<Duration>,
+    /// The shortest one over this link.
+    shortest: Option<Duration>,
+    samples: u32,
+}
+
+/// The shortest time over which it is measured how fast data is taken.
+const PACED_MIN: Duration = Duration::from_millis(10);
+/// A round trip shorter than this is mostly the time that ends need to wake up, and seems longest when the session is new.
+const SHORT_TRIP: Duration = Duration::from_millis(5);
+
+impl RoundTrip {
+    pub(crate) fn sample(&mut self, sample: Duration) {
+        self.smoothed = Some(self.smoothed.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
+        self.shortest = Some(self.shortest.map_or(sample, |rtt| rtt.min(sample)));
+        self.samples = self.samples.wrapping_add(1);
     }
+
+    pub(crate) fn on_other_link(&mut self) {
+        self.shortest = None;
+    }
+
+    fn shortest(&self) -> Duration {
+        self.shortest.unwrap_or(Duration::from_millis(50))
+    }
+
+    /// A window after a grant, `since` after the one before: wider where it was used up within two round trips, narrower where it hardly was used.
+    //= SMRP-FC8
+    fn adjusted(&self, window: u64, (floor, ceiling): (u64, u64), since: Duration) -> u64 {
+        let idle = (self.shortest() * 8).max(Duration::from_secs(2));
+        if since < self.shortest() * 2 {
+            window.saturating_mul(2).min(ceiling).max(window)
+        } else if since > idle {
+            (window / 2).max(floor)
+        } else {
+            window
+        }
+    }
+
+    /// The same for octets: where the round trip is short, each doubling asks for another measurement, or windows would grow by what waits in them.
+    //= SMRP-FC8
+    fn adjusted_octets(&self, window: u64, bounds: (u64, u64), since: Duration, grown_at: &mut u32) -> (u64, Wants) {
+        let next = self.adjusted(window, bounds, since);
+        if next <= window {
+            return (next, Wants::Nothing);
+        }
+        if *grown_at == self.samples && self.shortest() < SHORT_TRIP {
+            return (window, Wants::Measurement);
+        }
+        *grown_at = self.samples;
+        (next, Wants::Nothing)
+    }
+}
+
+/// What a window needs before it grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Nothing,
+    Measurement,
 }
 
 impl SessionMachine {
@@ -79,19 +154,25 @@ impl SessionMachine {
     //= SMRP-FC4, SMRP-FC6
     pub(super) fn give_back(&mut self, now: Instant, len: u64) {
         self.credit.taken += len;
+        self.credit.measure_pace(now, self.rtt.shortest());
         self.grant_session(now);
     }
 
     //= SMRP-FC7
     pub(super) fn grant_session(&mut self, now: Instant) {
-        let ceiling = self.config.limits.session_window_max;
         let credit = &self.credit;
+        let ceiling = self.config.limits.session_window_max.min(credit.pace.saturating_mul(2));
         let target = credit.taken.saturating_add(credit.incomplete).saturating_add(credit.window);
         if target < credit.told.saturating_add(credit.window / 2) || self.end.is_some() {
             return;
         }
         let since = now.saturating_since(credit.granted_at);
-        let window = adjusted(credit.window, credit.floor, ceiling, since, self.rtt);
+        let credit = &mut self.credit;
+        let bounds = (credit.floor, ceiling);
+        let (window, wants) = self.rtt.adjusted_octets(credit.window, bounds, since, &mut credit.grown_at);
+        if wants == Wants::Measurement {
+            self.measure(now);
+        }
         let window = self.window_within_budget(window);
         let credit = &mut self.credit;
         credit.window = window;
@@ -107,15 +188,27 @@ impl SessionMachine {
 
     /// The same for a stream.
     pub(super) fn grant_stream(&mut self, now: Instant, id: crate::StreamId) {
-        let (rtt, ceiling) = (self.rtt, self.stream_window_max());
+        let (rtt, pace) = (self.rtt, self.credit.pace);
+        let ceiling = self.stream_window_max().map(|ceiling| ceiling.min(pace.saturating_mul(2)));
         let floor = (self.ours.init_max_stream, self.ours.init_max_msgs);
         let Some(stream) = self.table.get_mut(id) else { return };
-        let Some(frame) = grant(stream, now, rtt, ceiling, floor) else { return };
+        let Some((frame, wants)) = grant(stream, now, rtt, ceiling, floor) else { return };
         let (direction, window) = ("given", Some(stream.recv.window));
         if let Frame::MaxStream { octets, messages, .. } = frame {
             self.observe(|| Observed::CreditUpdated { direction, stream: Some(id), octets, messages, window });
         }
         self.put_control(&frame);
+        if wants == Wants::Measurement {
+            self.measure(now);
+        }
+    }
+
+    /// Pings, as often as the peer puts up with.
+    fn measure(&mut self, now: Instant) {
+        let least = Duration::from_millis(self.peer.min_ping_ms);
+        if self.link.stage == Stage::Established && now.saturating_since(self.link.ping_at) >= least {
+            self.send_ping(now);
+        }
     }
 
     pub(super) fn put_control(&mut self, frame: &Frame) {
@@ -130,10 +223,10 @@ impl SessionMachine {
 fn grant(
     stream: &mut Stream,
     now: Instant,
-    rtt: Option<Duration>,
+    rtt: RoundTrip,
     ceiling: Option<u64>,
     (floor, floor_messages): (u64, u64),
-) -> Option<Frame> {
+) -> Option<(Frame, Wants)> {
     let recv = &mut stream.recv;
     if recv.has_ended || recv.state != super::stream::RecvState::Open {
         return None;
@@ -148,14 +241,17 @@ fn grant(
     }
     let since = now.saturating_since(recv.granted_at);
     recv.granted_at = now;
+    let mut wants = Wants::Nothing;
     if wants_octets {
         // Without a ceiling there is the floor alone.
-        recv.window = ceiling.map_or(floor, |ceiling| adjusted(recv.window, floor, ceiling, since, rtt));
+        (recv.window, wants) = ceiling.map_or((floor, wants), |ceiling| {
+            rtt.adjusted_octets(recv.window, (floor, ceiling), since, &mut recv.grown_at)
+        });
     }
     if let Some(messages) = recv.messages.as_mut().filter(|_| wants_messages) {
         let widest = MESSAGES_MAX.max(floor_messages);
         messages.window =
-            ceiling.map_or(floor_messages, |_| adjusted(messages.window, floor_messages, widest, since, rtt));
+            ceiling.map_or(floor_messages, |_| rtt.adjusted(messages.window, (floor_messages, widest), since));
     }
     let before = (recv.max, recv.messages.as_ref().map(|messages| messages.max));
     recv.max = recv.max.max(recv.taken.saturating_add(recv.incomplete).saturating_add(recv.window));
@@ -167,24 +263,80 @@ fn grant(
     if before == (recv.max, messages) {
         return None;
     }
-    Some(Frame::MaxStream { stream: stream.id, octets: recv.max, messages })
+    Some((Frame::MaxStream { stream: stream.id, octets: recv.max, messages }, wants))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn round_trip(samples: &[u64]) -> RoundTrip {
+        let mut rtt = RoundTrip::default();
+        samples.iter().for_each(|sample| rtt.sample(ms(*sample)));
+        rtt
+    }
+
     #[test]
     fn windows_grow_by_use_and_shrink_by_idleness_between_their_bounds() {
         //= SMRP-FC8
-        let ms = Duration::from_millis;
-        let rtt = Some(ms(10));
-        assert_eq!(adjusted(100, 100, 300, ms(19), rtt), 200);
-        assert_eq!(adjusted(200, 100, 300, ms(19), rtt), 300, "the ceiling");
-        assert_eq!(adjusted(200, 100, 300, ms(20), rtt), 200);
-        assert_eq!(adjusted(200, 100, 300, ms(2_000), rtt), 200);
-        assert_eq!(adjusted(200, 100, 300, ms(2_001), rtt), 100);
-        assert_eq!(adjusted(150, 100, 300, ms(9_000), rtt), 100, "the floor");
-        assert_eq!(adjusted(200, 100, 300, ms(2_001), Some(ms(500))), 200, "eight round trips are longer");
+        let rtt = round_trip(&[10]);
+        let bounds = (100, 300);
+        assert_eq!(rtt.adjusted(100, bounds, ms(19)), 200);
+        assert_eq!(rtt.adjusted(200, bounds, ms(19)), 300, "the ceiling");
+        assert_eq!(rtt.adjusted(400, bounds, ms(19)), 400, "a ceiling that came down takes nothing back");
+        assert_eq!(rtt.adjusted(200, bounds, ms(20)), 200);
+        assert_eq!(rtt.adjusted(200, bounds, ms(2_000)), 200);
+        assert_eq!(rtt.adjusted(200, bounds, ms(2_001)), 100);
+        assert_eq!(rtt.adjusted(150, bounds, ms(9_000)), 100, "the floor");
+        assert_eq!(round_trip(&[500]).adjusted(200, bounds, ms(2_001)), 200, "eight round trips are longer");
+    }
+
+    #[test]
+    fn the_shortest_round_trip_over_a_link_counts() {
+        //= SMRP-FC8
+        let mut rtt = round_trip(&[90, 10, 50]);
+        assert_eq!((rtt.shortest(), rtt.smoothed), (ms(10), Some(Duration::from_micros(76_250))));
+        rtt.on_other_link();
+        rtt.sample(ms(70));
+        assert_eq!(rtt.shortest(), ms(70));
+    }
+
+    #[test]
+    fn a_pace_is_measured_over_a_round_trip_at_least_and_not_over_breaks() {
+        //= SMRP-FC8
+        let at = |millis| Instant::from_epoch(ms(millis));
+        let mut credit = Credit::new(0, 1_000, at(0));
+        let mut taken = |octets: u64, millis, rtt| {
+            credit.taken += octets;
+            credit.measure_pace(at(millis), ms(rtt));
+            credit.pace
+        };
+        assert_eq!(taken(5_000, 9, 2), 0, "too soon");
+        assert_eq!(taken(5_000, 10, 2), 2_000, "10,000 in 10 ms, so 2,000 in a round trip of 2 ms");
+        assert_eq!(taken(9_999, 19, 2), 2_000, "a burst");
+        assert_eq!(taken(1, 50, 2), 500, "10,000 in 40 ms");
+        assert_eq!(taken(10_000, 91, 2), 500, "a break");
+        assert_eq!(taken(3_000, 391, 100), 1_000, "3,000 in 300 ms");
+    }
+
+    #[test]
+    fn where_the_round_trip_is_short_each_doubling_asks_for_another_measurement() {
+        //= SMRP-FC8
+        let (bounds, mut grown_at) = ((100, 1_000), 0);
+        let mut rtt = RoundTrip::default();
+        assert_eq!(rtt.adjusted_octets(100, bounds, ms(1), &mut grown_at), (200, Wants::Nothing), "not known: 50 ms");
+        rtt.sample(ms(4));
+        assert_eq!(rtt.adjusted_octets(200, bounds, ms(3), &mut grown_at), (400, Wants::Nothing));
+        assert_eq!(rtt.adjusted_octets(400, bounds, ms(3), &mut grown_at), (400, Wants::Measurement));
+        assert_eq!(rtt.adjusted_octets(400, bounds, ms(8), &mut grown_at), (400, Wants::Nothing), "fast enough");
+        rtt.sample(ms(9));
+        assert_eq!(rtt.adjusted_octets(400, bounds, ms(3), &mut grown_at), (800, Wants::Nothing));
+        let long = round_trip(&[5]);
+        grown_at = 1;
+        assert_eq!(long.adjusted_octets(400, bounds, ms(4), &mut grown_at), (800, Wants::Nothing), "5 ms is not short");
     }
 }

@@ -71,13 +71,15 @@ pub(crate) struct Ledger {
     at: Instant,
     /// Everything that was ever charged, in thousandths.
     pub(crate) charged: u64,
+    /// Octets of data that we have sent, as far as the peer was given something for them.
+    sent: u64,
     /// What was charged and not yet told to an observer; `None` where there is none.
     pub(crate) notes: Option<Vec<Charge>>,
 }
 
 impl Ledger {
     pub(crate) fn new(mode: LedgerMode, now: Instant) -> Self {
-        Self { mode, balance: BEGINNING, at: now, charged: 0, notes: None }
+        Self { mode, balance: BEGINNING, at: now, charged: 0, sent: 0, notes: None }
     }
 
     pub(crate) fn charge(&mut self, charge: Charge) {
@@ -97,6 +99,14 @@ impl Ledger {
     //= SMRP-X2
     pub(crate) fn taken(&mut self, len: usize) {
         self.balance = self.balance.saturating_add(i64::try_from(len).unwrap_or(MOST)).min(MOST);
+    }
+
+    /// This much data has gone out in all: whoever takes data has to answer it with credit and positions, as many as its windows are narrow.
+    //= SMRP-X2
+    pub(crate) fn sent(&mut self, total: u64) {
+        let more = total.saturating_sub(self.sent);
+        self.sent = total;
+        self.taken(usize::try_from(more).unwrap_or(usize::MAX));
     }
 
     pub(crate) fn standing(&mut self, now: Instant) -> Standing {

@@ -43,6 +43,8 @@ pub(crate) struct Link {
     /// A PING that waits for its answer, and since when.
     pub(crate) ping: Option<(u64, Instant)>,
     pub(crate) ping_count: u64,
+    /// When we last asked.
+    pub(crate) ping_at: Instant,
     /// The newest PING of the peer that was not answered.
     pub(crate) pong: Option<u64>,
     pub(crate) pinged_at: Option<Instant>,
@@ -87,6 +89,7 @@ impl Link {
             heard_at: now,
             ping: None,
             ping_count: 0,
+            ping_at: now,
             pong: None,
             pinged_at: None,
             told: 0,

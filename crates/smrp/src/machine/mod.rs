@@ -48,7 +48,7 @@ use crate::wire::Code;
 use crate::{Direction, Role, Settings, StreamId};
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
-use flow::Credit;
+use flow::{Credit, RoundTrip};
 use ledger::Ledger;
 use link::{Link, Stage};
 use replay::Replay;
@@ -148,7 +148,7 @@ pub struct SessionMachine {
     end_was_told: bool,
     was_established: bool,
     now: Instant,
-    rtt: Option<Duration>,
+    rtt: RoundTrip,
     stats: Stats,
     observer: Option<Box<dyn crate::trace::Observe>>,
     /// Octets that went out again, of streams that are there: apart, since few streams have any.
@@ -233,7 +233,7 @@ impl SessionMachine {
             end_was_told: false,
             was_established: false,
             now,
-            rtt: None,
+            rtt: RoundTrip::default(),
             stats: Stats::default(),
             observer: None,
             replayed: BTreeMap::new(),

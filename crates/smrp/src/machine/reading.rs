@@ -41,6 +41,7 @@ impl SessionMachine {
             self.take_run(now, &run);
         }
         self.account();
+        self.ledger.sent(self.credit.sent);
         match self.ledger.standing(now) {
             Standing::Good => {}
             Standing::Empty => {

@@ -221,6 +221,7 @@ impl SessionMachine {
         self.link.again = self.replay.kept().collect();
         self.count_replayed();
         self.stats.reattached += 1;
+        self.rtt.on_other_link();
         self.events.push_back(Event::Reattached);
         self.send_ping(now);
     }

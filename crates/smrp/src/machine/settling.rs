@@ -124,8 +124,7 @@ impl SessionMachine {
         match self.link.ping {
             Some((waiting, since)) if waiting == data => {
                 self.link.ping = None;
-                let sample = now.saturating_since(since);
-                self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
+                self.rtt.sample(now.saturating_since(since));
             }
             _ => self.ledger.charge(Charge::Useless),
         }
@@ -136,6 +135,7 @@ impl SessionMachine {
             self.link.ping_count += 1;
             let data = self.link.ping_count;
             self.link.ping = Some((data, now));
+            self.link.ping_at = now;
             self.link.put(&Frame::Ping { ack: false, data });
         }
     }
@@ -219,7 +219,7 @@ impl SessionMachine {
         if self.drain.is_some() || self.end.is_some() {
             return;
         }
-        let grace = self.rtt.unwrap_or(Duration::from_millis(50)).max(Duration::from_millis(10)) * 2;
+        let grace = self.rtt.smoothed.unwrap_or(Duration::from_millis(50)).max(Duration::from_millis(10)) * 2;
         let final_at = now + grace.min(duration);
         self.drain =
             Some(Box::new(Drain { final_at, ends_at: now + duration, duration, is_final: false, refused_count: 0 }));

@@ -126,7 +126,7 @@ impl SessionMachine {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = Stats {
-            rtt: self.rtt,
+            rtt: self.rtt.smoothed,
             ledger_charged: self.ledger.charged,
             credit_left: self.credit.room(),
             untaken_len: self.credit.received - self.credit.taken,

@@ -121,6 +121,8 @@ pub(crate) struct RecvHalf {
     pub(crate) max: u64,
     pub(crate) window: u64,
     pub(crate) granted_at: Instant,
+    /// Samples of the round trip when the window last grew.
+    pub(crate) grown_at: u32,
     /// The application waits for something.
     pub(crate) wants_data: bool,
     pub(crate) is_released: bool,
@@ -232,6 +234,7 @@ impl RecvHalf {
             max: window,
             window,
             granted_at: now,
+            grown_at: 0,
             wants_data: false,
             is_released: !exists,
             has_head: false,

@@ -6,7 +6,7 @@ use crate::raw::Raw;
 use bytes::Bytes;
 use core::time::Duration;
 use smrp::wire::Frame;
-use smrp::{Accepted, Acceptor, Carrier, Code, Dial, Event, Request, Security};
+use smrp::{Accepted, Acceptor, Carrier, Code, Dial, Direction, Event, Kind, Request, Security};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -100,4 +100,27 @@ fn what_will_never_be_whole_goes_with_the_session_and_not_with_its_last_user() {
 /// Octets that are held afterwards and were not before.
 fn allocated_by(work: impl FnOnce()) -> i64 {
     testkit::allocations::measure(work).bytes_current
+}
+
+/// A gibibyte one way, in windows of 64 KiB: no data comes back, nothing but credit and positions, 50,000 frames of them.
+#[test]
+fn whoever_reads_a_long_transfer_may_answer_as_often_as_its_windows_are_narrow() {
+    //= SMRP-X2
+    let mut narrow = config();
+    (narrow.settings.init_max_data, narrow.settings.init_max_stream) = (64 << 10, 64 << 10);
+    let mut pair = Pair::ready(config(), narrow);
+    let id = pair.a.session.open(pair.now, Kind::Bytes, Direction::Uni, Request::default()).unwrap();
+    let piece = Bytes::from(vec![7; 64 << 10]);
+    let mut came = 0;
+    while came < 1 << 30 {
+        let _full = pair.a.session.write_bytes(id, piece.clone());
+        pair.pump();
+        while let Ok(Some(octets)) = pair.b.session.read_chunk(pair.now, id, 1 << 20) {
+            came += octets.len();
+        }
+        assert_eq!(pair.a.session.stats().ledger_pauses, 0, "after {came} octets");
+    }
+    let stats = pair.a.session.stats();
+    assert!(stats.ledger_charged > 1_000_000, "the whole account: {stats:?}");
+    assert_eq!(pair.a.session.ended(), None);
 }

@@ -57,6 +57,7 @@ fn flow(pair: &mut Pair, len: usize) -> smrp::StreamId {
             Err(error) => panic!("{error}"),
         }
         assert!(came <= sent);
+        pair.now = pair.now + Duration::from_micros(200);
     }
     id
 }
