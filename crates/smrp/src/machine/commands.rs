@@ -339,10 +339,11 @@ impl SessionMachine {
             stream.recv.taken += len as u64;
         }
         self.ledger.taken(len);
+        self.count_taken(now, len as u64);
         if self.end.is_none() {
             self.grant_stream(now, id);
         }
-        self.give_back(now, len as u64);
+        self.grant_session(now);
         self.account();
     }
 

@@ -153,9 +153,13 @@ impl SessionMachine {
     /// Octets of the session that were taken, or that nobody will take.
     //= SMRP-FC4, SMRP-FC6
     pub(super) fn give_back(&mut self, now: Instant, len: u64) {
+        self.count_taken(now, len);
+        self.grant_session(now);
+    }
+
+    pub(super) fn count_taken(&mut self, now: Instant, len: u64) {
         self.credit.taken += len;
         self.credit.measure_pace(now, self.rtt.shortest());
-        self.grant_session(now);
     }
 
     //= SMRP-FC7
