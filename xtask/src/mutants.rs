@@ -126,7 +126,8 @@ fn page(before: &str, rows: &[(&Mutant, Fate)]) -> String {
         let of_system: Vec<_> = rows.iter().filter(|(mutant, _)| mutant.system == system).collect();
         if of_system.is_empty() {
             let section = before.split_once(&heading).map(|(_, behind)| behind.split("\n## ").next().unwrap_or(behind));
-            text.extend(section.map(|section| heading.clone() + section));
+            let missing = format!("\nNot written yet: `cargo xtask mutants --write {system}`.\n");
+            text = text + &heading + section.unwrap_or(&missing);
             continue;
         }
         let noticed = of_system.iter().filter(|(_, fate)| fate.is_noticed()).count();
