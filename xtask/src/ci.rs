@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::run::{self, Outcome, Root};
-use crate::{attack, conformance, counts, deps, dissector, fuzz, interop, mutants, reqs, soak, spec, test, tidy};
+use crate::{attack, conformance, counts, deps, dissector, fuzz, interop, models, mutants, reqs, soak, spec, test, tidy};
 
 /// Feature sets that clippy sees, besides the whole workspace as it is: name of the step, package, features instead of the default ones.
 const FEATURE_SETS: [(&str, &str, &str); 14] = [
@@ -88,6 +88,7 @@ fn steps(fuzz_seconds: u32) -> Vec<Step> {
     steps.push(step("dissector", dissector::gate));
     steps.push(step("counts", counts::gate));
     steps.push(step("attack", attack::gate));
+    steps.push(step("models", models::gate));
     steps.push(step("soak", soak::gate));
     for name in interop::programs() {
         steps.push(step(&format!("interop:{name}"), move |root| interop::exchange(root, name)));

@@ -16,6 +16,7 @@ Usage: cargo xtask COMMAND [--help]
   dissector     docs/wire/smp121.lua, for Wireshark
   attack        attacks on the release binary, with a bystander, and docs/attacks.md
   soak          every stack under load for minutes, with faults, and docs/soak.md
+  models        all orders of threads for shared state that was written by hand
   interop       exchanges with programs that nobody here wrote
   fuzz-smoke    each fuzz target for a short while
   bench         figures beside peers
@@ -117,6 +118,13 @@ stays within bounds, others are answered in time. --write runs all attacks and p
 
 Example: cargo xtask attack --only rapid-reset,pings";
 
+const MODELS: &str = "\
+Usage: cargo xtask models
+
+Builds the tests of some crates with the locks and atomics of loom in place of those of the standard library (`--cfg postroad_model`, in
+target/models), and runs their modules `models`: each test goes through all orders in which its threads can take turns. The run, not the
+build, is ended after 60 s.";
+
 const SOAK: &str = "\
 Usage: cargo xtask soak [--minutes N | --seconds N] [--seed N] [--only STACK,STACK..] [--json] [--list] [--write]
 
@@ -153,6 +161,7 @@ pub(crate) fn of(command: &str) -> Option<&'static str> {
         "dissector" => DISSECTOR,
         "interop" => INTEROP,
         "attack" => ATTACK,
+        "models" => MODELS,
         "soak" => SOAK,
         "bench" => BENCH,
         "fuzz-smoke" => FUZZ,

@@ -28,6 +28,7 @@ mod fuzz;
 mod help;
 mod interop;
 mod manifest;
+mod models;
 mod mutants;
 mod reqs;
 mod run;
@@ -84,6 +85,7 @@ fn dispatch(root: &Root, command: &str, rest: &[String]) -> anyhow::Result<Outco
         "test" => test::command(root, rest),
         "ci" => ci::command(root, rest),
         "attack" => attack::command(root, rest),
+        "models" => run::no_arguments(rest, || models::gate(root)),
         "soak" => soak::command(root, rest),
         "conformance" => conformance::command(root, rest),
         "counts" => counts::command(root, rest),

@@ -24,6 +24,8 @@ mod refuse;
 mod sockets;
 #[cfg(any(feature = "tcp", feature = "memory", all(unix, feature = "unix")))]
 mod stream;
+#[cfg(feature = "memory")]
+mod sync;
 #[cfg(feature = "tcp")]
 pub mod tcp;
 #[cfg(feature = "tls")]

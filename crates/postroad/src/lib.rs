@@ -15,6 +15,7 @@ mod listen;
 mod message;
 mod options;
 mod request;
+mod sync;
 pub mod transfer;
 pub mod url;
 mod words;

@@ -20,6 +20,8 @@ pub mod fanout;
 pub mod framer;
 pub mod machine;
 pub mod reassembler;
+#[cfg(feature = "tokio")]
+mod sync;
 mod unit;
 pub mod wire;
 

@@ -1,7 +1,7 @@
 //! One budget of memory for any number of sessions.
 
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Changes are told to the budget in steps of so many octets: what one session holds may be off by one of them.
 const STEP: u64 = 16 << 10;
@@ -164,6 +164,9 @@ impl Drop for Share {
         }
     }
 }
+
+#[cfg(all(test, postroad_model))]
+mod models;
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,7 @@ pub mod jwt;
 pub mod keys;
 mod machine;
 mod settings;
+mod sync;
 pub mod trace;
 pub mod wire;
 #[cfg(feature = "x509")]

@@ -3,8 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use wirekit::datagram::{
@@ -12,6 +11,8 @@ use wirekit::datagram::{
 };
 
 use crate::error::{CarrierError, ErrorKind};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Sockets that one hub has at most: 4096.
 pub const SOCKET_COUNT_MAX: usize = 4096;
@@ -304,6 +305,9 @@ impl Drop for Socket {
         locked(&self.shared.places).taken.remove(&self.address);
     }
 }
+
+#[cfg(all(test, postroad_model))]
+mod models;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,11 @@
 //! Requests that wait for their reply.
 
 use crate::body::Content;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, ErrorKind, Message};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -104,3 +105,6 @@ pub(super) fn no_reply(peer: &str, timeout: Duration, places: &Semaphore, max: u
     Error::new(ErrorKind::Timeout, what, format!("none came within {timeout:?}"))
         .with_remedy("see whether the peer answers requests, or give it more time")
 }
+
+#[cfg(all(test, postroad_model))]
+mod models;

@@ -1,6 +1,7 @@
 //! How much memory the messages of one connection hold while they are put together.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::Notify;
 
 /// Counts octets of messages in the making and of finished ones that nobody has received yet.
@@ -84,6 +85,9 @@ impl Drop for Charge {
         self.ledger.freed.notify_waiters();
     }
 }
+
+#[cfg(all(test, postroad_model))]
+mod models;
 
 #[cfg(test)]
 mod tests {

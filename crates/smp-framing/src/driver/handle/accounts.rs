@@ -1,7 +1,8 @@
 //! What the application has not taken yet, and what that means for the peer.
 
+use crate::sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::Waker;
 
 /// Above this many octets that nobody has taken, the peer is asked to pause.
@@ -197,6 +198,9 @@ impl Accounts {
         });
     }
 }
+
+#[cfg(all(test, postroad_model))]
+mod models;
 
 #[cfg(test)]
 mod tests {

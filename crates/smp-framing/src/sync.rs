@@ -1,0 +1,7 @@
+//! Locks and atomics that other threads see: of the standard library, or of loom where `cargo xtask models` runs through all orders of threads.
+
+#[cfg(not(postroad_model))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
+#[cfg(postroad_model)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
