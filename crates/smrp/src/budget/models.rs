@@ -37,7 +37,7 @@ fn two_that_widen_leave_room_below_four_fifths() {
                 let mut share = Share::of(Some(budget.clone()));
                 share.try_widen(4 * STEP);
                 assert_ne!(budget.pressure(), Pressure::Full);
-                assert!(budget.held() <= budget.near());
+                assert!(budget.held() <= 4 * STEP, "half of what is left is left to others");
             })
         };
         let threads = [widen(), widen()];
