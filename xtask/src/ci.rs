@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::run::{self, Outcome, Root};
-use crate::{attack, conformance, counts, deps, dissector, fuzz, interop, models, mutants, reqs, soak, spec, test, tidy};
+use crate::{
+    attack, conformance, counts, deps, dissector, fuzz, interop, models, mutants, reqs, soak, spec, test, tidy,
+};
 
 /// Feature sets that clippy sees, besides the whole workspace as it is: name of the step, package, features instead of the default ones.
 const FEATURE_SETS: [(&str, &str, &str); 14] = [
