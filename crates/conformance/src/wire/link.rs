@@ -105,6 +105,15 @@ impl Link {
         }
     }
 
+    /// Sends a WebSocket message of text.
+    ///
+    /// # Errors
+    /// That there is no WebSocket, or the other end takes nothing.
+    pub async fn text(&mut self, octets: Vec<u8>) -> Result<(), String> {
+        let masks = self.websocket.ok_or("texts are for WebSockets")?;
+        self.write(&Frame::new(Opcode::TEXT, octets, masks).octets()).await
+    }
+
     /// Ends this direction: half of a stream, or with a close frame.
     ///
     /// # Errors

@@ -38,14 +38,20 @@ pub async fn run_case(system: &str, case: &WireCase, target: &Target, ours: Opti
 }
 
 /// Why a case does not run there; `None` where it does.
-fn skip_reason(case: &WireCase, target: &Target, ours: Option<&Ours>) -> Option<String> {
+fn skip_reason(system: &str, case: &WireCase, target: &Target, ours: Option<&Ours>) -> Option<String> {
     let carrier = target.carrier();
     let is_about_settings = case.options.is_some() || case.steps.iter().any(|line| is_of_ours(line));
     if ours.is_none() && is_about_settings {
         return Some("about settings of our own server".into());
     }
-    if target.is_waiting() && (case.protocol.is_some() || case.steps.iter().any(|line| line == "bare")) {
-        return Some("for servers".into());
+    // Frames and handshakes of WebSockets and TLS are written as clients write them.
+    let is_of_clients = |line: &String| line == "bare" || line.starts_with("tls");
+    let is_carrier = system == super::case::CARRIERS;
+    if target.is_waiting() && is_carrier && (carrier.starts_with("ws") || case.steps.iter().any(is_of_clients)) {
+        return Some("what a client sends: for those who listen".into());
+    }
+    if target.is_waiting() && (system == "smrp" || case.protocol.as_deref() == Some("smrp")) {
+        return Some("the runner is the initiator: for those who listen".into());
     }
     let is_for = case.carriers.is_empty() || case.carriers.iter().any(|of| of == carrier);
     (!is_for).then(|| format!("for {} alone", case.carriers.join(", ")))
@@ -69,7 +75,7 @@ pub async fn run_all(
     let mut nobody = None;
     for case in cases {
         let started = Instant::now();
-        let verdict = match skip_reason(case, target, ours).or_else(|| nobody.clone()) {
+        let verdict = match skip_reason(system, case, target, ours).or_else(|| nobody.clone()) {
             Some(reason) => Verdict::Skipped(reason),
             None => {
                 let result = run_case(system, case, target, ours).await;

@@ -21,7 +21,6 @@
 
 use super::link::{Came, Ended, Link};
 use super::target::Target;
-use super::ws::{Frame, Opcode};
 use super::{pack, packets::Packets};
 use crate::notation::{NotationError, argument, hex, words};
 use serde_json::{Map, Value};
@@ -129,7 +128,7 @@ impl Run {
     async fn step(&mut self, step: Step) -> Result<(), String> {
         match step {
             Step::Send(octets) => self.send(&octets).await,
-            Step::Text(octets) => self.link.write(&Frame::new(Opcode::TEXT, octets, true).octets()).await,
+            Step::Text(octets) => self.link.text(octets).await,
             Step::Cut(octets) => {
                 for octet in self.framed(&octets) {
                     self.link.write(&[octet]).await?;
