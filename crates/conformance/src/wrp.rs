@@ -28,7 +28,7 @@
 //! | `name ID`, `estimate LEN`, `uncuttable WORD`, `packet-len LEN` | in front of that: its name, its estimated length; behind: it was refused, what a packet holds |
 //! | `sends HEADER \| HEADER ... \| PAYLOAD`, `raw HEX` | the next packet of it, decompressed; how its payload began as it went |
 //!
-//! Further steps are those of [`link`] and [`many`].
+//! Further steps are those of its modules `link` and `many`.
 
 mod link;
 mod many;

@@ -9,7 +9,7 @@ pub(crate) const RESUME_WITHIN: Duration = Duration::from_secs(10);
 /// What memory may grow by over the time in which it is judged, by the line of least squares, in KiB.
 pub(crate) const GROWTH_KIB_MAX: f64 = 4.0 * 1_024.0;
 /// The same where that time is short, and what fills once and is used again is most of it.
-const GROWTH_KIB_MAX_SHORT: f64 = 8.0 * 1_024.0;
+const GROWTH_KIB_MAX_SHORT: f64 = 16.0 * 1_024.0;
 const SHORT: Duration = Duration::from_secs(120);
 /// What there may be more of at the end than in the beginning, by median.
 pub(crate) const FDS_MORE_MAX: u64 = 4;

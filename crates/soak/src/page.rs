@@ -127,7 +127,7 @@ Meanwhile, one after the other and in an order that the seed decides:\n\n\
 - `emfile`: every second `accept` of the server fails for want of descriptors (by strace), while connections are cut six times.\n\n\
 What is promised: every request ends, with what was sent or with a typed error; errors only from a `kill`, `restart`, `cut` or `emfile` until {RESUME_WITHIN:?} after it, and over sessions of SMRP not even from the last two; \
 {RESUME_WITHIN:?} after the end of a fault at most, a request that is asked then is answered; no process ends, panics, or says something without a fault; \
-the memory of each process, by the line of least squares through what was resident behind the first quarter of its life, grows by {:.0} MiB at most (twice as much where that is less than 2 minutes); at the end there are at most {FDS_MORE_MAX} descriptors, \
+the memory of each process, by the line of least squares through what was resident behind the first quarter of its life, grows by {:.0} MiB at most (by 16 MiB where that is less than 2 minutes: what is kept for use again is not full yet); at the end there are at most {FDS_MORE_MAX} descriptors, \
 {THREADS_MORE_MAX} threads and {TASKS_MORE_MAX} tasks of the client more than in the beginning. Servers are judged by their last process.\n\n\
 | stack | requests/s | answered | errors | faults | slowest resume s | server KiB | client KiB | descriptors, threads (server/client), tasks | promises |\n\
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",

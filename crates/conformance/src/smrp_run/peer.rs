@@ -26,7 +26,8 @@ pub(crate) struct Sent {
     pub(crate) words: Vec<String>,
     /// Octets that count for the position.
     pub(crate) session_len: u64,
-    /// What a frame of a stream of octets carries.
+    /// What a frame of a stream of octets carries. Cases in process look at the words alone.
+    #[cfg_attr(not(feature = "sockets"), expect(dead_code, reason = "read over sockets"))]
     pub(crate) data: Option<Vec<u8>>,
 }
 
