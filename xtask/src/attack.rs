@@ -13,10 +13,7 @@ const SHORT_MAX: Duration = Duration::from_secs(120);
 
 /// Runs attacks, or runs all and writes the page.
 pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
-    let args: Vec<&str> = match run::behind_dashes(rest)[..] {
-        ["--write"] => vec!["--write", PAGE],
-        ref args => args.to_vec(),
-    };
+    let args = run::with_page(rest, PAGE);
     run::cargo(root, &["build", "--release", "-p", "postroad-cli"]).outcome()?.and(|| {
         let tool = run::cargo(root, &["run", "--quiet", "-p", "attack", "--"]);
         tool.args(args.iter().copied()).outcome()

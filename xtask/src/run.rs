@@ -132,6 +132,11 @@ pub(crate) fn behind_dashes(rest: &[String]) -> Vec<&str> {
     rest.iter().enumerate().filter(|(at, _)| Some(*at) != dashes).map(|(_, arg)| arg.as_str()).collect()
 }
 
+/// The same, with the page that `--write` writes behind it.
+pub(crate) fn with_page<'a>(rest: &'a [String], page: &'a str) -> Vec<&'a str> {
+    behind_dashes(rest).into_iter().flat_map(|arg| if arg == "--write" { vec![arg, page] } else { vec![arg] }).collect()
+}
+
 /// A program to run in the workspace's folder.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -447,5 +452,11 @@ mod tests {
     fn only_the_first_dashes_are_ours() {
         let given: Vec<String> = ["a", "--", "b", "--", "c"].map(str::to_owned).to_vec();
         assert_eq!(behind_dashes(&given), ["a", "b", "--", "c"]);
+    }
+
+    #[test]
+    fn a_page_is_written_whatever_else_is_asked_for() {
+        let given = ["--only", "x", "--write"].map(str::to_owned);
+        assert_eq!(with_page(&given, "docs/p.md"), ["--only", "x", "--write", "docs/p.md"]);
     }
 }

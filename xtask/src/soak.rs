@@ -13,8 +13,7 @@ const SHORT_MAX: Duration = Duration::from_secs(150);
 
 /// Runs it, as long as is asked for.
 pub(crate) fn command(root: &Root, rest: &[String]) -> Result<Outcome> {
-    let args = run::behind_dashes(rest).into_iter();
-    let args: Vec<&str> = args.flat_map(|arg| if arg == "--write" { vec![arg, PAGE] } else { vec![arg] }).collect();
+    let args = run::with_page(rest, PAGE);
     run::cargo(root, &["build", "--release", "-p", "postroad-cli", "-p", "soak"]).outcome()?.and(|| {
         let tool = run::cargo(root, &["run", "--quiet", "--release", "-p", "soak", "--"]);
         tool.args(args.iter().copied()).outcome()

@@ -20,8 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str =
-    "usage: attack --binary FILE [--only ID,ID..] [--seconds N] [--no-times] [--json | --markdown] | --list";
+const USAGE: &str = "usage: attack [--only ID,ID..] [--seconds N] [--no-times] [--memory-times N] [--debug] [--json] [--write FILE] | --list";
 
 /// What the command line asked for.
 #[derive(Debug, Default)]
@@ -93,11 +92,11 @@ fn act(options: &Options) -> Result<bool, String> {
         println!("{}", run::attack(attack, address, seconds(options, attack)).to_json());
         return Ok(true);
     }
-    let rules = Rules {
-        binary: binary(options.debug)?,
-        memory_times: options.memory_times.unwrap_or(1),
-        no_times: options.no_times,
-    };
+    let binary = testkit::process::command(!options.debug)?;
+    if !binary.is_file() {
+        return Err(format!("build postroad-cli first: {} is not there", binary.display()));
+    }
+    let rules = Rules { binary, memory_times: options.memory_times.unwrap_or(1), no_times: options.no_times };
     let chosen = all.iter().filter(|attack| options.only.is_empty() || options.only.iter().any(|id| id == attack.id));
     let mut results = Vec::new();
     let mut controls = run::Controls::default();
@@ -116,19 +115,6 @@ fn act(options: &Options) -> Result<bool, String> {
         print!("{}", report::table(&results));
     }
     Ok(results.iter().all(|result| result.broken.is_empty()))
-}
-
-/// What `cargo build` made of the command, in the profile that is asked for.
-fn binary(debug: bool) -> Result<PathBuf, String> {
-    let myself = std::env::current_exe().map_err(|error| error.to_string())?;
-    let beside = myself.with_file_name("postroad");
-    let release = myself.parent().and_then(|folder| folder.parent()).map(|target| target.join("release/postroad"));
-    let binary = if debug { beside } else { release.unwrap_or(beside) };
-    if binary.is_file() {
-        Ok(binary)
-    } else {
-        Err(format!("build postroad-cli first: {} is not there", binary.display()))
-    }
 }
 
 fn seconds(options: &Options, attack: &Attack) -> Duration {

@@ -3,6 +3,7 @@
 use crate::notation::{CaseUnit, Content, NotationError, canonical, content, hex, words};
 use core::time::Duration;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 
 /// A case as its file has it.
@@ -257,8 +258,8 @@ impl core::fmt::Display for LoadError {
 impl core::error::Error for LoadError {}
 
 #[derive(Deserialize)]
-struct CaseFile {
-    case: Vec<Case>,
+struct CaseFile<C> {
+    case: Vec<C>,
 }
 
 /// The cases of a file's text.
@@ -266,7 +267,11 @@ struct CaseFile {
 /// # Errors
 /// [`LoadError`] where it is no file of cases.
 pub fn parse_file(file: &str, text: &str) -> Result<Vec<Case>, LoadError> {
-    let parsed: CaseFile = toml::from_str(text)
+    parse_as(file, text)
+}
+
+pub(crate) fn parse_as<C: DeserializeOwned>(file: &str, text: &str) -> Result<Vec<C>, LoadError> {
+    let parsed: CaseFile<C> = toml::from_str(text)
         .map_err(|error| LoadError { file: file.to_owned(), reason: error.to_string().replace('\n', " ") })?;
     Ok(parsed.case)
 }
@@ -282,23 +287,30 @@ pub fn is_wire_file(name: &str) -> bool {
 /// # Errors
 /// [`LoadError`] where a file cannot be read or is none, or an id is there twice.
 pub fn load(directory: &Path) -> Result<Vec<Case>, LoadError> {
+    load_as(directory, |name| !is_wire_file(name), |case: &Case| &case.id)
+}
+
+/// All cases of one sort, in the files in `directory` whose names are taken.
+pub(crate) fn load_as<C: DeserializeOwned>(
+    directory: &Path,
+    takes: impl Fn(&str) -> bool,
+    id: impl Fn(&C) -> &String,
+) -> Result<Vec<C>, LoadError> {
     let fail = |path: &Path, reason: String| LoadError { file: path.display().to_string(), reason };
-    let mut files: Vec<_> = std::fs::read_dir(directory)
-        .map_err(|error| fail(directory, error.to_string()))?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .filter(|path| !path.file_name().is_some_and(|name| is_wire_file(&name.to_string_lossy())))
-        .collect();
-    files.sort();
+    let entries = std::fs::read_dir(directory).map_err(|error| fail(directory, error.to_string()))?;
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
+    names.retain(|name| name.ends_with(".toml") && takes(name));
+    names.sort();
     let mut cases = Vec::new();
-    for path in files {
+    for name in names {
+        let path = directory.join(&name);
         let text = std::fs::read_to_string(&path).map_err(|error| fail(&path, error.to_string()))?;
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        cases.extend(parse_file(&name, &text)?);
+        cases.extend(parse_as(&name, &text)?);
     }
     let mut ids = std::collections::BTreeSet::new();
-    match cases.iter().find(|case| !ids.insert(case.id.clone())) {
-        Some(double) => Err(fail(directory, format!("the id {} is there twice", double.id))),
+    match cases.iter().find(|case| !ids.insert(id(case))) {
+        Some(double) => Err(fail(directory, format!("the id {} is there twice", id(double)))),
         None => Ok(cases),
     }
 }

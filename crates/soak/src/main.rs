@@ -104,7 +104,7 @@ async fn act(options: &Options) -> Result<bool, String> {
         stacks: chosen.collect(),
         time: options.time,
         seed: options.seed,
-        binary: binary(options.debug)?,
+        binary: testkit::process::command(!options.debug)?,
         plant: options.plant.clone(),
     };
     let rows: Vec<_> = watch::run(&plan).await?.into_iter().map(judge::judge).collect();
@@ -118,12 +118,4 @@ async fn act(options: &Options) -> Result<bool, String> {
         print!("{}", page::table(&rows));
     }
     Ok(rows.iter().all(|row| row.broken.is_empty()))
-}
-
-/// Where `cargo build` puts the command, in the profile that is asked for.
-fn binary(debug: bool) -> Result<PathBuf, String> {
-    let myself = std::env::current_exe().map_err(|error| error.to_string())?;
-    let beside = myself.with_file_name("postroad");
-    let release = myself.parent().and_then(|folder| folder.parent()).map(|target| target.join("release/postroad"));
-    Ok(if debug { beside } else { release.unwrap_or(beside) })
 }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// A running `postroad serve URL`, ended when it is dropped.
@@ -51,6 +52,18 @@ impl Drop for Serving {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Where `cargo build` puts the command `postroad`, for a program that it built too: as released, or beside that program. Whether it is there is
+/// not looked at.
+///
+/// # Errors
+/// The system does not say where the program is.
+pub fn command(as_released: bool) -> Result<PathBuf, String> {
+    let myself = std::env::current_exe().map_err(|error| error.to_string())?;
+    let beside = myself.with_file_name("postroad");
+    let release = myself.parent().and_then(|folder| folder.parent()).map(|target| target.join("release/postroad"));
+    Ok(release.filter(|_| as_released).unwrap_or(beside))
 }
 
 /// A process, by its id. What cannot be read counts as 0.

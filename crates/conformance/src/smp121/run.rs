@@ -98,8 +98,16 @@ impl Run {
                 let Ok(()) = self.machine.handle(self.now, Input::PathError(&error));
                 self.drain()
             }
+            _ => self.look(verb, count, rest),
+        }
+    }
+
+    /// What has to be so by now.
+    fn look(&mut self, verb: &str, count: usize, rest: &[String]) -> Result<(), String> {
+        match verb {
             "sent" if rest.first().is_some_and(|word| word == "hex") => {
-                let expected = hex(&rest.get(1..).unwrap_or_default().concat()).map_err(wrong)?;
+                let expected = hex(&rest.get(1..).unwrap_or_default().concat())
+                    .map_err(|error| format!("the case is wrong: {error}"))?;
                 let got = self.sent.pop_front().map(|(_, octets)| octets);
                 let text = |octets: Vec<u8>| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
                 if got.as_ref() == Some(&expected) { Ok(()) } else { Err(format!("sent hex: got {:?}", got.map(text))) }

@@ -1,7 +1,7 @@
 //! Wire cases: their data.
 
 pub use crate::case::is_wire_file;
-use crate::case::{Kind, LoadError};
+use crate::case::{Kind, LoadError, load_as, parse_as};
 use crate::cases_directory;
 use serde::Deserialize;
 
@@ -34,19 +34,12 @@ pub struct WireCase {
     pub steps: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct CaseFile {
-    case: Vec<WireCase>,
-}
-
 /// The cases of a file's text.
 ///
 /// # Errors
 /// [`LoadError`] where it is no file of wire cases.
 pub fn parse(file: &str, text: &str) -> Result<Vec<WireCase>, LoadError> {
-    let parsed: CaseFile = toml::from_str(text)
-        .map_err(|error| LoadError { file: file.to_owned(), reason: error.to_string().replace('\n', " ") })?;
-    Ok(parsed.case)
+    parse_as(file, text)
 }
 
 /// All wire cases of a system, in order of file name and place.
@@ -54,23 +47,6 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<WireCase>, LoadError> {
 /// # Errors
 /// [`LoadError`] where a file cannot be read or is none, or an id is there twice.
 pub fn load(system: &str) -> Result<Vec<WireCase>, LoadError> {
-    let directory = cases_directory(system);
-    let fail = |file: String, reason: String| LoadError { file, reason };
-    let entries =
-        std::fs::read_dir(&directory).map_err(|error| fail(directory.display().to_string(), error.to_string()))?;
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect();
-    names.retain(|name| is_wire_file(name) || (system == CARRIERS && name.ends_with(".toml")));
-    names.sort();
-    let mut cases = Vec::new();
-    for name in names {
-        let text =
-            std::fs::read_to_string(directory.join(&name)).map_err(|error| fail(name.clone(), error.to_string()))?;
-        cases.extend(parse(&name, &text)?);
-    }
-    let mut ids = std::collections::BTreeSet::new();
-    match cases.iter().find(|case: &&WireCase| !ids.insert(case.id.clone())) {
-        Some(double) => Err(fail(system.to_owned(), format!("the id {} is there twice", double.id))),
-        None => Ok(cases),
-    }
+    let takes = |name: &str| system == CARRIERS || is_wire_file(name);
+    load_as(&cases_directory(system), takes, |case: &WireCase| &case.id)
 }

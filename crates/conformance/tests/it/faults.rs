@@ -1,6 +1,7 @@
 //! Planted faults: in expectations and in an engine. Each must be found.
 
-use conformance::case::{Action, Case, Kind, Settings, load};
+use crate::made_up;
+use conformance::case::{Action, load};
 use conformance::cases_directory;
 use conformance::engine::{Engine, SmpEngine};
 use conformance::run::{run, run_with};
@@ -8,25 +9,14 @@ use smp_framing::wire::ReceiveBuffer;
 use std::collections::BTreeSet;
 use wirekit::Instant;
 
-fn case(steps: &[&str]) -> Case {
-    Case {
-        id: "planted".into(),
-        requirements: vec!["SMPF-R1".into()],
-        kind: Kind::Positive,
-        why: "a test of the runner".into(),
-        config: Settings::default(),
-        steps: steps.iter().map(|line| (*line).to_owned()).collect(),
-    }
-}
-
 fn failure_of(steps: &[&str]) -> String {
-    run(&case(steps)).expect_err(&format!("{steps:?} passed")).to_string()
+    run(&made_up(steps)).expect_err(&format!("{steps:?} passed")).to_string()
 }
 
 #[test]
 fn a_right_case_passes() {
     assert_eq!(
-        run(&case(&["receive 0 'a'", "event message 'a'", "do send 'b'", "sent 0 'b'", "open", "missing 0"])),
+        run(&made_up(&["receive 0 'a'", "event message 'a'", "do send 'b'", "sent 0 'b'", "open", "missing 0"])),
         Ok(())
     );
 }
@@ -57,7 +47,7 @@ fn every_kind_of_wrong_expectation_fails() {
 
 #[test]
 fn settings_that_cannot_be_fail_the_case() {
-    let mut wrong = case(&["do send 'a'", "sent 0 'a'"]);
+    let mut wrong = made_up(&["do send 'a'", "sent 0 'a'"]);
     wrong.config.mode = Some("loose".into());
     assert!(run(&wrong).unwrap_err().detail.contains("no mode"));
     wrong.config.mode = None;

@@ -8,6 +8,20 @@
     reason = "helpers of tests"
 )]
 
+use conformance::case::{Case, Kind, Settings};
+
+/// A case that no file has.
+fn made_up(steps: &[&str]) -> Case {
+    Case {
+        id: "made-up".into(),
+        requirements: vec![],
+        kind: Kind::Positive,
+        why: String::new(),
+        config: Settings::default(),
+        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+    }
+}
+
 mod cases;
 mod command;
 mod faults;

@@ -1,6 +1,7 @@
 //! The cases of protocol 121 as a whole, and that a case can fail.
 
-use conformance::case::{Case, Kind, Settings, load};
+use crate::made_up;
+use conformance::case::{Case, load};
 use conformance::{cases_directory, repository, requirements, smp121};
 
 fn all() -> Vec<Case> {
@@ -30,17 +31,6 @@ fn every_flow_and_rule_has_a_case() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
-fn case(steps: &[&str]) -> Case {
-    Case {
-        id: "made-up".into(),
-        requirements: vec![],
-        kind: Kind::Positive,
-        why: String::new(),
-        config: Settings::default(),
-        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
-    }
-}
-
 /// What is not so has to fail, at its step and with its word.
 #[test]
 fn a_case_that_is_not_so_fails() {
@@ -62,7 +52,7 @@ fn a_case_that_is_not_so_fails() {
         (&["sent name-reply n0 m 10 16 'a'", "counted requests 1"], 3, "requests 0, expected 1"),
         (&["sent hex 00"], 2, "sent hex: got"),
     ] {
-        let failure = smp121::run(&case(&[&begin[..], behind].concat())).unwrap_err();
+        let failure = smp121::run(&made_up(&[&begin[..], behind].concat())).unwrap_err();
         assert_eq!(failure.step, step, "{failure}");
         assert!(failure.detail.contains(word), "{failure}");
     }
@@ -90,6 +80,6 @@ fn lines_that_are_no_steps_are_refused() {
         "report too-long",
         "sent hex 0",
     ] {
-        assert!(smp121::run(&case(&[line])).is_err(), "{line}");
+        assert!(smp121::run(&made_up(&[line])).is_err(), "{line}");
     }
 }

@@ -1,6 +1,7 @@
 //! The cases of smrp as a whole, and that each kind of step can fail.
 
-use conformance::case::{Case, Kind, Settings, load};
+use crate::made_up;
+use conformance::case::{Case, Settings, load};
 use conformance::{cases_directory, repository, requirements, smrp_run};
 
 fn all() -> Vec<Case> {
@@ -30,14 +31,7 @@ fn every_case_expects_something() {
 }
 
 fn case(steps: &[&str], session: smrp_run::Session) -> Case {
-    Case {
-        id: "made-up".into(),
-        requirements: vec![],
-        kind: Kind::Positive,
-        why: String::new(),
-        config: Settings { session, ..Settings::default() },
-        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
-    }
+    Case { config: Settings { session, ..Settings::default() }, ..made_up(steps) }
 }
 
 fn run(steps: &[&str]) -> Result<(), conformance::run::Failure> {

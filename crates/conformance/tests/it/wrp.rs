@@ -1,18 +1,7 @@
 //! That cases of WRP and its streams can fail.
 
-use conformance::case::{Case, Kind, Settings};
+use crate::made_up;
 use conformance::wrp;
-
-fn case(steps: &[&str]) -> Case {
-    Case {
-        id: "made-up".into(),
-        requirements: vec![],
-        kind: Kind::Positive,
-        why: String::new(),
-        config: Settings::default(),
-        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
-    }
-}
 
 const EVENT: &str = "decode 83a86d73675f7479706504a6736f75726365a573656c663aa464657374a76576656e743a78";
 const PACKET: &str = "stream-id: s | stream-packet-number: 0 | 'a'";
@@ -53,7 +42,7 @@ fn a_case_that_is_not_so_fails() {
         &[&from, "stream dns:a s ended"],
         &[&from, "forget dns:b s"],
     ] {
-        let failure = wrp::run(&case(steps)).unwrap_err();
+        let failure = wrp::run(&made_up(steps)).unwrap_err();
         assert_eq!(failure.step, steps.len() - 1, "{steps:?}: {failure}");
     }
 }
@@ -77,6 +66,6 @@ fn lines_that_are_no_steps_are_refused() {
         "stream dns:a s gives 'a'",
         "limit everything 1",
     ] {
-        assert!(wrp::run(&case(&[line])).is_err(), "{line}");
+        assert!(wrp::run(&made_up(&[line])).is_err(), "{line}");
     }
 }

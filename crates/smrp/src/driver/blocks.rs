@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 /// Octets of a block.
 pub(super) const BLOCK_LEN: usize = 128 << 10;
-/// Blocks that a thread keeps.
+/// Blocks that a thread keeps beside the open one.
 const BLOCKS_MAX: usize = 32;
 /// Blocks that are looked at before there is a new one: whoever holds parts of the oldest may hold them for long.
 const TRIES: usize = 4;

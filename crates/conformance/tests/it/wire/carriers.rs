@@ -1,11 +1,10 @@
 //! A WebSocket server of the runner's own parts, and its faults.
 
-use super::failing;
+use super::{each_is_found, failing};
 use conformance::notation::CaseUnit;
 use conformance::wire::ws::{Frame, HEAD_LEN_MAX, Head, Opcode, answer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 /// What the server does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,15 +264,6 @@ async fn a_right_server_passes_the_cases_that_find_the_faults() {
 
 #[tokio::test]
 async fn every_planted_fault_is_found() {
-    let mut running = JoinSet::new();
-    for (fault, case) in FAULTS {
-        running.spawn(async move {
-            let url = serve(fault).await;
-            let found = failing("carriers", &url, &[case]).await;
-            assert!(!found.is_empty(), "{fault:?} was not found by {case}");
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        ended.unwrap();
-    }
+    let faults = FAULTS.map(|(fault, case)| (fault, "carriers", case));
+    each_is_found(faults, |fault| async move { ((), serve(fault).await) }).await;
 }

@@ -13,6 +13,8 @@ use conformance::wire::case;
 use conformance::wire::exceptions::Exception;
 use conformance::wire::run::run_all;
 use conformance::wire::target::Target;
+use std::fmt::Debug;
+use tokio::task::JoinSet;
 
 /// The cases that fail against a server at `url`, all of the system or those named.
 async fn failing(system: &str, url: &str, only: &[&str]) -> Vec<(String, String)> {
@@ -22,6 +24,28 @@ async fn failing(system: &str, url: &str, only: &[&str]) -> Vec<(String, String)
         _ => None,
     };
     rows.into_iter().filter_map(failed).collect()
+}
+
+/// Serves each planted fault, all at once; its case has to find it. What `serve` gives beside the URL lives as long as its case runs.
+async fn each_is_found<F, S, G>(
+    faults: impl IntoIterator<Item = (F, &'static str, &'static str)>,
+    serve: impl Fn(F) -> S + Copy + Send + 'static,
+) where
+    F: Copy + Debug + Send + Sync + 'static,
+    S: Future<Output = (G, String)> + Send,
+    G: Send,
+{
+    let mut running = JoinSet::new();
+    for (fault, system, case) in faults {
+        running.spawn(async move {
+            let (_lives, url) = serve(fault).await;
+            let found = failing(system, &url, &[case]).await;
+            assert!(!found.is_empty(), "{fault:?} was not found by {case}");
+        });
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap();
+    }
 }
 
 async fn rows(system: &str, url: &str, only: &[&str], exceptions: &[Exception]) -> Vec<Row> {

@@ -1,13 +1,12 @@
 //! An echo server of smp-framing that knows no code of ours, and its faults.
 
-use super::{failing, rows};
+use super::{each_is_found, failing, rows};
 use conformance::notation::{CaseUnit, Content};
 use conformance::output::{Verdict, faults};
 use conformance::wire::exceptions::Exception;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 /// What the server does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,8 +226,7 @@ async fn a_right_server_passes_every_case() {
 
 #[tokio::test]
 async fn every_planted_fault_is_found() {
-    let mut running = JoinSet::new();
-    for (fault, case) in [
+    let faults = [
         (Fault::LosesTheLastOctet, "smpf-wire-one-argument"),
         (Fault::DropsEmptyArguments, "smpf-wire-empty-argument"),
         (Fault::ReadsLengthsFromTheLeft, "smpf-wire-high-length-octet"),
@@ -250,16 +248,9 @@ async fn every_planted_fault_is_found() {
         (Fault::StumblesOverReservedCodes, "smpf-wire-reserved-codes"),
         (Fault::SendsFramesFromOne, "smpf-wire-large-message"),
         (Fault::NeedsAnArgument, "smpf-wire-no-argument"),
-    ] {
-        running.spawn(async move {
-            let url = serve(fault).await;
-            let found = failing("smp-framing", &url, &[case]).await;
-            assert!(!found.is_empty(), "{fault:?} was not found by {case}");
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        ended.unwrap();
-    }
+    ];
+    let faults = faults.map(|(fault, case)| (fault, "smp-framing", case));
+    each_is_found(faults, |fault| async move { ((), serve(fault).await) }).await;
 }
 
 #[tokio::test]

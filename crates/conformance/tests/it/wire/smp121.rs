@@ -1,11 +1,10 @@
 //! A mailslot that knows no code of ours, and its faults.
 
-use super::failing;
+use super::{each_is_found, failing};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::UdpSocket;
-use tokio::task::JoinSet;
 
 /// What the server does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,8 +304,7 @@ async fn a_right_server_passes_every_case() {
 
 #[tokio::test]
 async fn every_planted_fault_is_found() {
-    let mut running = JoinSet::new();
-    for (fault, case) in [
+    let faults = [
         (Fault::TakesDamage, "smp121-wire-wrong-checksum"),
         (Fault::TakesLongLengths, "smp121-wire-length-beyond"),
         (Fault::TakesShortLengths, "smp121-wire-length-below-header"),
@@ -328,14 +326,7 @@ async fn every_planted_fault_is_found() {
         (Fault::KnowsEveryName, "smp121-wire-no-such-name"),
         (Fault::CannotBeginAnew, "smp121-wire-client-restarts"),
         (Fault::CutsReplies, "smp121-wire-large-reply"),
-    ] {
-        running.spawn(async move {
-            let url = serve(fault).await;
-            let found = failing("smp121", &url, &[case]).await;
-            assert!(!found.is_empty(), "{fault:?} was not found by {case}");
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        ended.unwrap();
-    }
+    ];
+    let faults = faults.map(|(fault, case)| (fault, "smp121", case));
+    each_is_found(faults, |fault| async move { ((), serve(fault).await) }).await;
 }

@@ -1,11 +1,10 @@
 //! Faults planted between the runner and our server: a proxy that hides frames from it, as from one that overlooks them, or changes what it says.
 
-use super::failing;
+use super::{each_is_found, failing};
 use conformance::wire::ours;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,15 +175,6 @@ async fn our_server_passes_through_the_proxy() {
 
 #[tokio::test]
 async fn every_planted_fault_is_found() {
-    let mut running = JoinSet::new();
-    for (fault, case) in FAULTS.into_iter().chain(MORE) {
-        running.spawn(async move {
-            let (_ours, url) = serve(fault).await;
-            let found = failing("smrp", &url, &[case]).await;
-            assert!(!found.is_empty(), "{fault:?} was not found by {case}");
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        ended.unwrap();
-    }
+    let faults = FAULTS.into_iter().chain(MORE).map(|(fault, case)| (fault, "smrp", case));
+    each_is_found(faults, serve).await;
 }
